@@ -1,0 +1,11 @@
+//! Observe, plan, approve, apply, undo. Knows no cloud and no resource type.
+
+mod apply;
+mod approve;
+mod observe;
+mod plan;
+
+pub use apply::{Settings, Stop, apply};
+pub use approve::{Answer, ApprovedPlan, Refusal, approve};
+pub use observe::{ObserveError, observe};
+pub use plan::{Request, outputs, plan};

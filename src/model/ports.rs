@@ -1,0 +1,131 @@
+//! The ports: what one room asks of another without knowing it.
+
+use std::future::Future;
+
+use super::{
+    CloudError, CloudId, Diagnostic, Live, Map, Owner, Path, Resource, ResourceType, Stack, State, TrustEdge,
+};
+
+/// Read one object by its identity.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    /// Its type.
+    pub ty: &'a ResourceType,
+    /// Where the cloud finds it.
+    pub id: &'a CloudId,
+    /// What the stack desires of it, where it does: a provider may use it to know what to look at.
+    pub desired: Option<&'a Map>,
+    /// Whether secret attributes are wanted.
+    pub secrets: bool,
+}
+
+/// Make one object.
+#[derive(Clone, Copy, Debug)]
+pub struct Create<'a> {
+    /// Its type.
+    pub ty: &'a ResourceType,
+    /// Where the cloud shall find it.
+    pub id: &'a CloudId,
+    /// All desired properties, fully known and normalised.
+    pub properties: &'a Map,
+    /// The mark to leave on it.
+    pub owner: &'a Owner,
+    /// Whether secret attributes are wanted in the answer.
+    pub secrets: bool,
+}
+
+/// Change one object in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// Its type.
+    pub ty: &'a ResourceType,
+    /// Where the cloud finds it.
+    pub id: &'a CloudId,
+    /// What the plan saw; its `etag` makes the write conditional where the cloud allows it.
+    pub before: &'a Live,
+    /// All desired properties, fully known and normalised.
+    pub properties: &'a Map,
+    /// Where the two differ. Empty when only the mark is to be written.
+    pub changed: &'a [Path],
+    /// The mark it must bear afterwards.
+    pub owner: &'a Owner,
+    /// Whether secret attributes are wanted in the answer.
+    pub secrets: bool,
+}
+
+/// Delete one object.
+#[derive(Clone, Copy, Debug)]
+pub struct Delete<'a> {
+    /// Its type.
+    pub ty: &'a ResourceType,
+    /// Where the cloud finds it.
+    pub id: &'a CloudId,
+    /// What the plan saw.
+    pub before: &'a Live,
+}
+
+/// Undelete one object, as it was; changes come after, as an update.
+#[derive(Clone, Copy, Debug)]
+pub struct Restore<'a> {
+    /// Its type.
+    pub ty: &'a ResourceType,
+    /// Where the cloud finds it.
+    pub id: &'a CloudId,
+    /// The soft-deleted object that the plan saw.
+    pub before: &'a Live,
+    /// All desired properties, for clouds whose undelete is a create with a flag.
+    pub properties: &'a Map,
+    /// The mark it must bear afterwards.
+    pub owner: &'a Owner,
+    /// Whether secret attributes are wanted in the answer.
+    pub secrets: bool,
+}
+
+/// The clouds. A provider knows no plan, takes no decision, and is done when the object is in its final
+/// state: long-running operations are awaited within. Reads are retried within; changes only after an answer
+/// that says that nothing was changed (a throttle).
+pub trait Provider: Send + Sync {
+    /// The object with this identity, soft-deleted ones included; `None` if there is none.
+    fn read(&self, request: Read<'_>) -> impl Future<Output = Result<Option<Live>, CloudError>> + Send;
+    /// Makes it. An object of that identity is an error, `AlreadyExists`.
+    fn create(&self, request: Create<'_>) -> impl Future<Output = Result<Live, CloudError>> + Send;
+    /// Changes it.
+    fn update(&self, request: Update<'_>) -> impl Future<Output = Result<Live, CloudError>> + Send;
+    /// Deletes it. One that is gone already is done.
+    fn delete(&self, request: Delete<'_>) -> impl Future<Output = Result<(), CloudError>> + Send;
+    /// Undeletes it.
+    fn restore(&self, request: Restore<'_>) -> impl Future<Output = Result<Live, CloudError>> + Send;
+}
+
+/// Where a run is recorded, durably, step by step.
+///
+/// The state is written *before* a change is sent (with the object's standing `Creating` or `Deleting`) and
+/// after its outcome is known. When [`Ledger::record`] returns, the state has survived a crash; when it
+/// fails, nothing may be sent.
+pub trait Ledger: Send {
+    /// Makes this state durable.
+    fn record(&mut self, state: &State) -> Result<(), LedgerError>;
+}
+
+/// The record of a run could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct LedgerError {
+    /// What could not be written, and where.
+    pub what: String,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// Turns a trust edge into the resources that make it.
+pub type Expander = fn(&TrustEdge, &Stack) -> Result<Expansion, Vec<Diagnostic>>;
+
+/// What an expansion made.
+#[derive(Clone, Debug, Default)]
+pub struct Expansion {
+    /// Resources, addressed below the entry: `trust.to-gcp.pool`.
+    pub resources: Vec<Resource>,
+    /// What others may refer to by the entry's own name: `${to-gcp.credentialConfiguration}`.
+    pub attributes: Map,
+}

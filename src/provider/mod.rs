@@ -1,0 +1,130 @@
+//! The clouds: one file per resource type, one table per cloud, and the router over the three.
+
+mod access;
+mod aws;
+mod azure;
+mod gcp;
+mod kind;
+mod retry;
+
+use crate::model::{
+    Catalogue, Cloud, CloudError, Clouds, Create, Delete, ErrorKind, Live, Provider, Read, ResourceType,
+    Restore, Schema, Update,
+};
+
+pub use access::{Access, AwsAccess, AzureAccess, GcpAccess};
+pub(crate) use kind::Kind;
+
+/// Every resource type of this build.
+pub fn catalogue() -> Catalogue {
+    Catalogue::new(aws::schemas().chain(gcp::schemas()).chain(azure::schemas()))
+}
+
+/// The [`Provider`] over the three clouds. Building one touches no network and no credential chain; a cloud's
+/// client is made at its first request.
+pub struct Router {
+    aws: Option<aws::Aws>,
+    gcp: Option<gcp::Gcp>,
+    azure: Option<azure::Azure>,
+}
+
+impl Router {
+    /// The clouds that a stack names, reached as `access` says.
+    pub fn new(clouds: &Clouds, access: &Access) -> Self {
+        Self {
+            aws: clouds.aws.clone().map(|place| aws::Aws::new(place, access.aws.clone())),
+            gcp: clouds.gcp.clone().map(|place| gcp::Gcp::new(place, access.gcp.clone())),
+            azure: clouds.azure.clone().map(|place| azure::Azure::new(place, access.azure.clone())),
+        }
+    }
+
+    /// Checks live that the credentials belong to the accounts that the stack names; all three side by side.
+    /// Returns what does not fit.
+    pub async fn guard(&self) -> Vec<CloudError> {
+        let aws = async {
+            match &self.aws {
+                Some(aws) => aws.guard().await.err(),
+                None => None,
+            }
+        };
+        let gcp = async {
+            match &self.gcp {
+                Some(gcp) => gcp.guard().await.err(),
+                None => None,
+            }
+        };
+        let azure = async {
+            match &self.azure {
+                Some(azure) => azure.guard().await.err(),
+                None => None,
+            }
+        };
+        let (aws, gcp, azure) = futures::join!(aws, gcp, azure);
+        [aws, gcp, azure].into_iter().flatten().collect()
+    }
+}
+
+/// Sends a request to the kind in the table of the type's cloud.
+macro_rules! route {
+    ($self:ident, $request:ident, $method:ident) => {
+        match $request.ty.cloud() {
+            Cloud::Aws => match ($self.aws.as_ref(), aws::kind($request.ty)) {
+                (Some(cloud), Some(kind)) => kind.$method(cloud, $request).await,
+                _ => Err(unroutable($request.ty)),
+            },
+            Cloud::Gcp => match ($self.gcp.as_ref(), gcp::kind($request.ty)) {
+                (Some(cloud), Some(kind)) => kind.$method(cloud, $request).await,
+                _ => Err(unroutable($request.ty)),
+            },
+            Cloud::Azure => match ($self.azure.as_ref(), azure::kind($request.ty)) {
+                (Some(cloud), Some(kind)) => kind.$method(cloud, $request).await,
+                _ => Err(unroutable($request.ty)),
+            },
+        }
+    };
+}
+
+impl Provider for Router {
+    async fn read(&self, request: Read<'_>) -> Result<Option<Live>, CloudError> {
+        route!(self, request, read)
+    }
+
+    async fn create(&self, request: Create<'_>) -> Result<Live, CloudError> {
+        route!(self, request, create)
+    }
+
+    async fn update(&self, request: Update<'_>) -> Result<Live, CloudError> {
+        route!(self, request, update)
+    }
+
+    async fn delete(&self, request: Delete<'_>) -> Result<(), CloudError> {
+        route!(self, request, delete)
+    }
+
+    async fn restore(&self, request: Restore<'_>) -> Result<Live, CloudError> {
+        route!(self, request, restore)
+    }
+}
+
+/// A state file can name a type that this build does not know, or a cloud that the stack no longer names.
+fn unroutable(ty: &ResourceType) -> CloudError {
+    CloudError {
+        cloud: ty.cloud(),
+        call: ty.to_string(),
+        kind: ErrorKind::Invalid,
+        code: String::new(),
+        message: format!(
+            "this stack has no `clouds` entry for {}, or this mcm does not know the type",
+            ty.cloud()
+        ),
+        request_id: None,
+        hint: Some(
+            "put the cloud back under `clouds:` until what the stack owns there is destroyed".to_owned(),
+        ),
+    }
+}
+
+/// The schemas of a cloud's table.
+fn schemas_of<C: Sync>(kinds: &'static [&'static dyn Kind<C>]) -> impl Iterator<Item = &'static Schema> {
+    kinds.iter().map(|kind| kind.schema())
+}

@@ -1,0 +1,21 @@
+//! Three clouds in a box: strict as the real ones, over their real wire protocols.
+//!
+//! One [`World`] (deterministic: clock and randomness come from outside) under thin wire adapters, one per
+//! service: `fn(&mut World, &Request) -> Response`, synchronous and without I/O. Transports carry them: loopback
+//! sockets for any client, and direct calls for simulation.
+
+pub mod aws;
+pub mod azure;
+pub mod gcp;
+mod server;
+mod world;
+
+pub use server::{
+    AZURE_TENANT, AZURE_TOKEN, Endpoints, GCP_TOKEN, Options, SandboxError, Session, aws_keys, project_number,
+};
+pub use world::{Accounts, Clock, Record, World};
+
+/// A request as every adapter sees it: path and query as sent, body whole.
+pub type Request = http::Request<bytes::Bytes>;
+/// An adapter's answer.
+pub type Response = http::Response<bytes::Bytes>;

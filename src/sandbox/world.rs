@@ -1,0 +1,162 @@
+//! The state of the three clouds: typed tables, a clock, randomness. Adapters change it, nothing else does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// A kind of thing that a cloud holds. Each service's file declares its own records: the world needs no list.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The table's name, unique in the world: `aws.iam.role`.
+    const TABLE: &'static str;
+}
+
+/// Where time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// Stands still unless moved, for simulation.
+    Fixed(Timestamp),
+}
+
+/// The accounts that the sandbox plays: the stack's, and no others are known to exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounts {
+    /// AWS account ids.
+    pub aws: BTreeSet<String>,
+    /// Google project ids; the number follows from the id.
+    pub gcp: BTreeSet<String>,
+    /// Azure subscription ids, lower case.
+    pub azure: BTreeSet<String>,
+}
+
+/// The three clouds' state.
+#[derive(Debug)]
+pub struct World {
+    tables: BTreeMap<String, BTreeMap<String, Json>>,
+    /// What the request being answered has changed, for the log: (table, key, new value).
+    changes: Vec<(String, String, Option<Json>)>,
+    clock: Clock,
+    random: u64,
+    accounts: Accounts,
+}
+
+impl World {
+    /// An empty world. The same seed gives the same ids.
+    pub fn new(clock: Clock, seed: u64, accounts: Accounts) -> Self {
+        Self { tables: BTreeMap::new(), changes: Vec::new(), clock, random: seed, accounts }
+    }
+
+    /// The record under this key.
+    pub fn get<R: Record>(&self, key: &str) -> Option<R> {
+        let json = self.tables.get(R::TABLE)?.get(key)?;
+        serde_json::from_value(json.clone()).ok()
+    }
+
+    /// Whether there is one.
+    pub fn has<R: Record>(&self, key: &str) -> bool {
+        self.tables.get(R::TABLE).is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Puts or replaces the record under this key.
+    pub fn put<R: Record>(&mut self, key: &str, record: &R) {
+        let json = serde_json::to_value(record).unwrap_or_default();
+        self.changes.push((R::TABLE.to_owned(), key.to_owned(), Some(json.clone())));
+        self.tables.entry(R::TABLE.to_owned()).or_default().insert(key.to_owned(), json);
+    }
+
+    /// Takes the record under this key out; `true` if there was one.
+    pub fn remove<R: Record>(&mut self, key: &str) -> bool {
+        let removed = self.tables.get_mut(R::TABLE).and_then(|table| table.remove(key)).is_some();
+        if removed {
+            self.changes.push((R::TABLE.to_owned(), key.to_owned(), None));
+        }
+        removed
+    }
+
+    /// Every record whose key begins with `prefix`, sorted by key.
+    pub fn list<R: Record>(&self, prefix: &str) -> Vec<(String, R)> {
+        let Some(table) = self.tables.get(R::TABLE) else { return Vec::new() };
+        table
+            .range(prefix.to_owned()..)
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter_map(|(key, json)| Some((key.clone(), serde_json::from_value(json.clone()).ok()?)))
+            .collect()
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        match self.clock {
+            Clock::System => Timestamp::now(),
+            Clock::Fixed(instant) => instant,
+        }
+    }
+
+    /// Moves the clock; only a fixed one can be moved.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// So many random hex digits (splitmix64: ids, never keys that guard anything).
+    pub fn hex(&mut self, digits: usize) -> String {
+        let mut text = String::with_capacity(digits + 16);
+        while text.len() < digits {
+            text.push_str(&format!("{:016x}", self.next()));
+        }
+        text.truncate(digits);
+        text
+    }
+
+    /// So many random characters out of `alphabet`.
+    pub fn word(&mut self, length: usize, alphabet: &[u8]) -> String {
+        (0..length)
+            .map(|_| {
+                let index = usize::try_from(self.next() % alphabet.len() as u64).unwrap_or_default();
+                char::from(alphabet[index])
+            })
+            .collect()
+    }
+
+    /// A random UUID, version 4.
+    pub fn uuid(&mut self) -> String {
+        let hex = self.hex(32);
+        format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+    }
+
+    /// The accounts that exist.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Adds accounts: the sandbox plays whatever the stacks that use it name.
+    pub fn admit(&mut self, accounts: &Accounts) {
+        self.accounts.aws.extend(accounts.aws.iter().cloned());
+        self.accounts.gcp.extend(accounts.gcp.iter().cloned());
+        self.accounts.azure.extend(accounts.azure.iter().map(|id| id.to_lowercase()));
+    }
+
+    /// What has changed since this was last asked, for a log that outlasts the process.
+    pub fn take_changes(&mut self) -> Vec<(String, String, Option<Json>)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Replays a change from a log.
+    pub fn replay(&mut self, table: &str, key: &str, value: Option<Json>) {
+        let table = self.tables.entry(table.to_owned()).or_default();
+        match value {
+            Some(json) => table.insert(key.to_owned(), json),
+            None => table.remove(key),
+        };
+    }
+
+    fn next(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,1 @@
+//! What a stack owns, durably, and the lock on it.

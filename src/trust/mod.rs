@@ -1,0 +1,8 @@
+//! A trust edge between clouds -> the resources that make it.
+
+use crate::model::{Diagnostic, Expansion, Stack, TrustEdge};
+
+/// The [`crate::model::Expander`] of the `trust` section.
+pub fn expand(edge: &TrustEdge, _stack: &Stack) -> Result<Expansion, Vec<Diagnostic>> {
+    Err(vec![Diagnostic::error("trusts cannot be expanded yet").at(edge.location.clone())])
+}

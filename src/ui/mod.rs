@@ -1,0 +1,3 @@
+//! Plans, progress and diagnostics for people. The only room that prints.
+
+pub mod plan;

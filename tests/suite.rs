@@ -1,0 +1,13 @@
+//! The one test binary. Each folder beside this file is one concern.
+#![expect(missing_docs, reason = "tests are read as code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod aws;
+mod azure;
+mod cli;
+mod emulators;
+mod gcp;
+mod golden;
+mod inputs;
+mod support;
+mod tidy;

@@ -1,0 +1,28 @@
+//! What several suites share.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The project's folder.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Python of the judges' virtual environment (`MCM_JUDGES`, or `.judges` in the project's folder), if it can
+/// import `modules`. Otherwise the suite is skipped with a printed reason; where `MCM_REQUIRE_JUDGES` is set, as in
+/// CI, it fails instead.
+pub fn judges(suite: &str, modules: &[&str]) -> Option<PathBuf> {
+    let folder = std::env::var_os("MCM_JUDGES").map_or_else(|| root().join(".judges"), PathBuf::from);
+    let python = folder.join("bin/python");
+    let imports = modules.iter().map(|module| format!("import {module}\n")).collect::<String>();
+    let able = Command::new(&python).args(["-c", &imports]).output().is_ok_and(|done| done.status.success());
+    if able {
+        return Some(python);
+    }
+    let reason = format!("{} with {} is not installed (see .ci/run)", python.display(), modules.join(", "));
+    assert!(std::env::var_os("MCM_REQUIRE_JUDGES").is_none(), "{suite}: {reason}");
+    // Past the test harness's capture: a skip is always told.
+    let _ = writeln!(std::io::stderr(), "skipped {suite}: {reason}");
+    None
+}
