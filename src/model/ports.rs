@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use super::{
-    CloudError, CloudId, Diagnostic, Live, Map, Owner, Path, Resource, ResourceType, Stack, State, TrustEdge,
+    Catalogue, CloudError, CloudId, Diagnostic, Live, Map, Owner, Path, Resource, ResourceType, Stack, State,
+    TrustEdge,
 };
 
 /// Read one object by its identity.
@@ -118,8 +119,8 @@ pub struct LedgerError {
     pub source: std::io::Error,
 }
 
-/// Turns a trust edge into the resources that make it.
-pub type Expander = fn(&TrustEdge, &Stack) -> Result<Expansion, Vec<Diagnostic>>;
+/// Turns a trust edge into the resources that make it, with their schemas out of the catalogue.
+pub type Expander = fn(&TrustEdge, &Stack, &Catalogue) -> Result<Expansion, Vec<Diagnostic>>;
 
 /// What an expansion made.
 #[derive(Clone, Debug, Default)]
