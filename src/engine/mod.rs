@@ -2,8 +2,10 @@
 
 mod apply;
 mod approve;
+mod diff;
 mod observe;
 mod plan;
+mod resolve;
 
 pub use apply::{Settings, Stop, apply};
 pub use approve::{Answer, ApprovedPlan, Refusal, approve};

@@ -1,18 +1,231 @@
 //! Reads everything a plan needs, side by side, in as few waves as identities allow.
+//!
+//! Identities come from the configuration and the state, so nothing waits for a refresh order: a first wave reads
+//! all that is identified, and a second one only what needed an attribute of something else to be identified.
 
-use crate::model::{Address, Catalogue, CloudError, Inventory, Provider, Stack, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use super::diff::normalise;
+use super::resolve::{View, dependency_order, secrets_wanted};
+use crate::model::{
+    Absence, Address, Catalogue, CloudError, CloudId, Digest, ErrorKind, Inventory, Live, Map, Observed,
+    Provider, Read, ResourceType, Stack, State,
+};
 
 /// A read that failed; what could not be read is never taken for absent.
 #[derive(Debug, thiserror::Error)]
 #[error("{} could not be read", .0.first().map_or("something", |(address, _)| address.as_str()))]
 pub struct ObserveError(pub Vec<(Address, CloudError)>);
 
-/// Reads every object that the stack desires or the state owns.
+/// One object to read.
+struct Wanted<'a> {
+    address: &'a Address,
+    role: Role,
+    ty: &'a ResourceType,
+    id: CloudId,
+    desired: Option<Map>,
+    secrets: bool,
+    /// Whether the state says that we made it: then "not usable" is not "not there".
+    owned: bool,
+}
+
+/// In which capacity an object is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Desired,
+    Recorded,
+    Replaced,
+}
+
+/// Reads every object that the stack desires or the state owns. Identity may need several waves, at most one for
+/// each link of a chain of references; two in practice.
 pub async fn observe(
-    _stack: &Stack,
-    _state: &State,
-    _catalogue: &Catalogue,
-    _clouds: &impl Provider,
+    stack: &Stack,
+    state: &State,
+    catalogue: &Catalogue,
+    clouds: &impl Provider,
 ) -> Result<Inventory, ObserveError> {
-    Ok(Inventory::default())
+    let secrets = secrets_wanted(stack);
+    let order = dependency_order(stack);
+    let mut inventory = Inventory::default();
+    // What the state alone identifies is read in the first wave, whatever it turns out to be.
+    let mut by_id: BTreeMap<(ResourceType, CloudId), Observed> = BTreeMap::new();
+    let mut wanted = recorded(stack, state, catalogue, &secrets);
+    let mut left: BTreeSet<&Address> = order.iter().copied().collect();
+    loop {
+        wanted.extend(identified(stack, state, &order, &mut left, &mut inventory, &by_id, &secrets));
+        if wanted.is_empty() {
+            break;
+        }
+        inventory.waves += 1;
+        let found = read_all(std::mem::take(&mut wanted), clouds).await?;
+        for (wanted, observed) in found {
+            by_id.insert((wanted.ty.clone(), wanted.id.clone()), observed.clone());
+            let place = match wanted.role {
+                Role::Desired => &mut inventory.desired,
+                Role::Recorded => &mut inventory.recorded,
+                Role::Replaced => &mut inventory.replaced,
+            };
+            place.insert(wanted.address.clone(), observed);
+        }
+    }
+    for address in left {
+        inventory.desired.insert(address.clone(), Observed::Missing(Absence::Implied));
+    }
+    settle_recorded(stack, state, &mut inventory);
+    digests(stack, state, catalogue, &mut inventory);
+    Ok(inventory)
+}
+
+/// The objects that the state owns under identities that the stack's properties do not give yet, or any more.
+fn recorded<'a>(
+    stack: &'a Stack,
+    state: &'a State,
+    catalogue: &Catalogue,
+    secrets: &BTreeSet<Address>,
+) -> Vec<Wanted<'a>> {
+    let owned = state.resources.iter().map(|(address, owned)| (address, owned, Role::Recorded));
+    let replaced = state.replaced.iter().map(|(address, owned)| (address, owned, Role::Replaced));
+    let resource = |address: &Address| stack.get(address);
+    owned
+        .chain(replaced)
+        .filter(|(_, owned, _)| catalogue.get(&owned.ty).is_some())
+        .filter(|(address, owned, role)| {
+            // What the configuration identifies the same way is read once, as desired.
+            let identity = resource(address)
+                .filter(|resource| resource.ty == owned.ty)
+                .and_then(|resource| (resource.schema.identify)(&resource.properties, &stack.clouds));
+            *role == Role::Replaced || identity.as_ref() != Some(&owned.id)
+        })
+        .map(|(address, owned, role)| Wanted {
+            address,
+            role,
+            ty: &owned.ty,
+            id: owned.id.clone(),
+            desired: None,
+            secrets: secrets.contains(address),
+            owned: true,
+        })
+        .collect()
+}
+
+/// The resources whose identity has become known; taken out of `left`. One that was read already under the same
+/// identity is filed at once.
+fn identified<'a>(
+    stack: &'a Stack,
+    state: &'a State,
+    order: &[&'a Address],
+    left: &mut BTreeSet<&'a Address>,
+    inventory: &mut Inventory,
+    by_id: &BTreeMap<(ResourceType, CloudId), Observed>,
+    secrets: &BTreeSet<Address>,
+) -> Vec<Wanted<'a>> {
+    let mut view = View::public();
+    let mut wanted = Vec::new();
+    let resources: BTreeMap<&Address, _> =
+        stack.resources.iter().map(|resource| (&resource.address, resource)).collect();
+    for &address in order {
+        let Some(resource) = resources.get(address) else { continue };
+        let properties = view.resolve(&resource.properties);
+        let predicted = (resource.schema.predict)(&properties, &stack.clouds);
+        let id = (resource.schema.identify)(&properties, &stack.clouds);
+        let id = id.filter(|_| left.contains(address));
+        if let Some(id) = id {
+            left.remove(address);
+            if let Some(observed) = by_id.get(&(resource.ty.clone(), id.clone())) {
+                inventory.desired.insert(address.clone(), observed.clone());
+            } else {
+                let owned = state.resources.get(address).is_some_and(|owned| owned.id == id);
+                wanted.push(Wanted {
+                    address,
+                    role: Role::Desired,
+                    ty: &resource.ty,
+                    id,
+                    desired: Some(properties.clone()),
+                    secrets: secrets.contains(address),
+                    owned,
+                });
+            }
+        }
+        view.desire(address, properties, predicted);
+        if let Some(live) = inventory.at(address) {
+            view.hold(address, live);
+        }
+    }
+    wanted
+}
+
+/// One wave: all reads at once. The provider bounds how many are on the wire.
+async fn read_all<'a>(
+    wanted: Vec<Wanted<'a>>,
+    clouds: &impl Provider,
+) -> Result<Vec<(Wanted<'a>, Observed)>, ObserveError> {
+    let mut reads: FuturesUnordered<_> = wanted
+        .into_iter()
+        .map(|wanted| async move {
+            let request = Read {
+                ty: wanted.ty,
+                id: &wanted.id,
+                desired: wanted.desired.as_ref(),
+                secrets: wanted.secrets,
+            };
+            let answer = clouds.read(request).await;
+            (wanted, answer)
+        })
+        .collect();
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    while let Some((wanted, answer)) = reads.next().await {
+        match answer {
+            Ok(Some(live)) => found.push((wanted, Observed::Found(live))),
+            Ok(None) => found.push((wanted, Observed::Missing(Absence::Confirmed))),
+            // A service that is switched off holds nothing of ours, unless the state says that it does.
+            Err(error) if matches!(error.kind, ErrorKind::Settling { .. }) && !wanted.owned => {
+                found.push((wanted, Observed::Missing(Absence::Implied)));
+            }
+            Err(error) => failed.push((wanted.address.clone(), error)),
+        }
+    }
+    failed.sort_by(|left, right| left.0.cmp(&right.0));
+    if failed.is_empty() { Ok(found) } else { Err(ObserveError(failed)) }
+}
+
+/// An object that was read as recorded and turned out to be the desired one is no longer a separate object.
+fn settle_recorded(stack: &Stack, state: &State, inventory: &mut Inventory) {
+    inventory.recorded.retain(|address, observed| {
+        let Some(Observed::Found(desired)) = inventory.desired.get(address) else { return true };
+        let same_type = stack
+            .get(address)
+            .zip(state.resources.get(address))
+            .is_some_and(|(resource, owned)| resource.ty == owned.ty);
+        !(same_type && observed.live().is_some_and(|live| live.id == desired.id))
+    });
+}
+
+/// A digest of each object that was read: of what a plan decides by, not of what changes by itself.
+fn digests(stack: &Stack, state: &State, catalogue: &Catalogue, inventory: &mut Inventory) {
+    let digest = |live: &Live, ty: Option<&ResourceType>| {
+        let owner = live.owner.as_ref().map(crate::model::Owner::to_text);
+        let properties = match ty.and_then(|ty| catalogue.get(ty)) {
+            Some(schema) => normalise(schema, &live.properties),
+            None => live.properties.clone(),
+        };
+        Digest::of(&(&live.id, properties, owner, &live.condition))
+    };
+    let mut digests = BTreeMap::new();
+    for (address, observed) in &inventory.desired {
+        let ty = stack.get(address).map(|resource| &resource.ty);
+        digests.insert(address.to_string(), observed.live().map(|live| digest(live, ty)));
+    }
+    for (address, observed) in &inventory.recorded {
+        let ty = state.resources.get(address).map(|owned| &owned.ty);
+        digests.insert(format!("{address} (recorded)"), observed.live().map(|live| digest(live, ty)));
+    }
+    for (address, observed) in &inventory.replaced {
+        let ty = state.replaced.get(address).map(|owned| &owned.ty);
+        digests.insert(format!("{address} (replaced)"), observed.live().map(|live| digest(live, ty)));
+    }
+    inventory.digests = digests;
 }

@@ -77,6 +77,8 @@ pub struct Inventory {
     /// For each address of the state whose recorded identity is another one, or that the stack no longer has:
     /// the object at the recorded identity.
     pub recorded: BTreeMap<Address, Observed>,
+    /// For each former object in the state that was replaced and not deleted yet.
+    pub replaced: BTreeMap<Address, Observed>,
     /// How many waves of reads were needed.
     pub waves: usize,
     /// A digest of each object that was read, in the same two groups; `None` where there was none.

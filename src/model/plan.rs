@@ -210,6 +210,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What to do, in an order that respects every `needs`.
     pub steps: Vec<Step>,
+    /// The position of the first step past the pivot. Those before it can be undone; when all of them are done the
+    /// run only goes forward, through the deletions.
+    pub pivot: usize,
     /// The outputs.
     pub outputs: Vec<OutputChange>,
     /// What the user should know before approving.

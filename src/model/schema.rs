@@ -211,6 +211,8 @@ pub struct Attribute {
     pub path: &'static str,
     /// Whether its value is never shown. Secret attributes are read only where the stack refers to one.
     pub secret: bool,
+    /// Whether the vendor gives each creation a new one, so that a namesake made later is told apart.
+    pub unique: bool,
     /// One sentence.
     pub doc: &'static str,
 }
@@ -218,12 +220,19 @@ pub struct Attribute {
 impl Attribute {
     /// An attribute anyone may see.
     pub const fn new(path: &'static str, doc: &'static str) -> Self {
-        Self { path, secret: false, doc }
+        Self { path, secret: false, unique: false, doc }
     }
 
     /// An attribute that is never shown.
     pub const fn secret(path: &'static str, doc: &'static str) -> Self {
-        Self { path, secret: true, doc }
+        Self { path, secret: true, unique: false, doc }
+    }
+
+    /// The vendor's unique id of this one creation: `RoleId`, `uid`.
+    #[must_use]
+    pub const fn unique(mut self) -> Self {
+        self.unique = true;
+        self
     }
 }
 

@@ -93,6 +93,9 @@ pub struct Owned {
     pub id: CloudId,
     /// Which creation it is.
     pub nonce: Nonce,
+    /// The vendor's unique id of this creation, where there is one: a namesake made by someone else has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
     /// How far it is.
     pub standing: Standing,
     /// What it needs: deletions go the other way round.
