@@ -6,14 +6,22 @@
 
 pub mod aws;
 pub mod azure;
+mod blobs;
+mod faults;
+mod files;
 pub mod gcp;
+mod log;
 mod server;
+mod transport;
 mod world;
 
+pub use blobs::Blobs;
+pub use faults::{Fault, Traffic, Trouble, Wire};
+pub use log::Log;
 pub use server::{
     AZURE_TENANT, AZURE_TOKEN, Endpoints, GCP_TOKEN, Options, SandboxError, Session, aws_keys, project_number,
 };
-pub use world::{Accounts, Clock, Record, World};
+pub use world::{Accounts, Change, Clock, Record, World};
 
 /// A request as every adapter sees it: path and query as sent, body whole.
 pub type Request = http::Request<bytes::Bytes>;

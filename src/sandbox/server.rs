@@ -1,11 +1,35 @@
 //! The sandbox on loopback sockets: one listener for each cloud.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Method;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::Accounts;
+use super::faults::Wire;
+use super::log::Log;
+use super::transport::{self, Open, Shared};
+use super::{Accounts, Clock, World, files};
+use crate::model::Cloud;
+
+/// Says where the server over a folder listens.
+const DESCRIPTION: &str = "server.json";
+/// Another process that holds the lock has this long to begin answering, or to end.
+const STARTING: Duration = Duration::from_secs(10);
+/// A control request is answered within this time.
+const ANSWERING: Duration = Duration::from_secs(5);
 
 /// How a sandbox is served.
 #[derive(Clone, Debug)]
@@ -32,10 +56,30 @@ pub struct Endpoints {
 }
 
 /// A sandbox in use: one of our own, or one that some other process serves over the same folder.
+///
+/// Dropping it ends a sandbox of our own at once; [`Session::close`] lets what is being answered finish first.
 #[derive(Debug)]
 pub struct Session {
     /// Where to send requests.
     pub endpoints: Endpoints,
+    own: Option<Own>,
+}
+
+/// A server that runs in this process.
+#[derive(Debug)]
+struct Own {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    description: PathBuf,
+}
+
+/// What `server.json` says about the server that holds the folder's lock.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    id: String,
+    process: u32,
+    endpoints: Endpoints,
 }
 
 /// The sandbox could not be started.
@@ -48,7 +92,7 @@ pub enum SandboxError {
         what: String,
         /// Why it failed.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// `serve` was asked for a folder that is served already.
     #[error("a sandbox is already serving {folder} (process {process})")]
@@ -62,14 +106,161 @@ pub enum SandboxError {
 
 impl Session {
     /// Uses the server that runs over the folder, or starts one for as long as the session lives.
-    pub async fn open(_options: Options) -> Result<Self, SandboxError> {
-        Err(SandboxError::Io { what: "not yet".to_owned(), source: std::io::ErrorKind::Unsupported.into() })
+    pub async fn open(options: Options) -> Result<Self, SandboxError> {
+        let deadline = Instant::now() + STARTING;
+        loop {
+            if let Some(lock) = lock(&options.data)? {
+                return Self::start(options, lock).await;
+            }
+            // Somebody holds the lock: serving, or about to, or about to end.
+            if let Some(found) = describe(&options.data)
+                && control(&found.endpoints.aws, Method::GET, "/_mcm/health", Vec::new())
+                    .await
+                    .is_ok_and(|answer| answer.get("id").and_then(Json::as_str) == Some(&found.id))
+            {
+                let accounts = serde_json::to_vec(&options.accounts).unwrap_or_default();
+                control(&found.endpoints.aws, Method::POST, "/_mcm/admit", accounts).await.map_err(
+                    |source| failed(format!("asking the sandbox at {}", found.endpoints.aws), source),
+                )?;
+                return Ok(Self { endpoints: found.endpoints, own: None });
+            }
+            if Instant::now() > deadline {
+                let process = describe(&options.data).map_or(0, |found| found.process);
+                return Err(SandboxError::Busy { folder: options.data, process });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Starts a server, and fails if one runs over the folder already.
     pub async fn serve(options: Options) -> Result<Self, SandboxError> {
-        Self::open(options).await
+        match lock(&options.data)? {
+            Some(lock) => Self::start(options, lock).await,
+            None => {
+                let process = describe(&options.data).map_or(0, |found| found.process);
+                Err(SandboxError::Busy { folder: options.data, process })
+            }
+        }
     }
+
+    /// Whether the server is this session's own, and ends with it.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Faults and the record of requests, where the server is this session's own.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.own.as_ref().map(|own| &own.shared.wire)
+    }
+
+    /// Ends a server of our own, once it has answered what it was asked.
+    pub async fn close(mut self) {
+        if let Some(own) = &mut self.own {
+            let _ = own.stop.send(true);
+            for listener in own.listeners.drain(..) {
+                let _ = listener.await;
+            }
+        }
+    }
+
+    async fn start(options: Options, lock: File) -> Result<Self, SandboxError> {
+        let (seed, id) = (getrandom::u64(), getrandom::u64());
+        let (Ok(seed), Ok(id)) = (seed, id) else {
+            return Err(failed("reading the machine's randomness".to_owned(), io::ErrorKind::Other.into()));
+        };
+        let id = format!("{id:016x}");
+        let mut world = World::new(Clock::System, seed, Accounts::default());
+        let log = Log::open(&options.data, &mut world).map_err(|source| {
+            failed(format!("opening the sandbox's data in {}", options.data.display()), source)
+        })?;
+        let shared = Arc::new(Shared::new(Open { world, log, _lock: lock }, options.latency, id.clone()));
+        shared
+            .admit(&options.accounts)
+            .map_err(|source| failed("recording the accounts".to_owned(), source))?;
+
+        let (stop, stopped) = watch::channel(false);
+        let mut addresses = Vec::new();
+        let mut bound = Vec::new();
+        for (offset, cloud) in [(0, Cloud::Aws), (1, Cloud::Gcp), (2, Cloud::Azure)] {
+            let port = options.port.map_or(0, |port| port.saturating_add(offset));
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+            let listener = listener
+                .map_err(|source| failed(format!("listening on 127.0.0.1:{port} for {cloud}"), source))?;
+            let address = listener.local_addr().map_err(|source| failed("listening".to_owned(), source))?;
+            addresses.push(format!("http://{address}"));
+            bound.push((listener, cloud));
+        }
+        let [aws, gcp, azure] = <[String; 3]>::try_from(addresses).unwrap_or_default();
+        let endpoints = Endpoints { aws, gcp, azure };
+        let listeners = bound
+            .into_iter()
+            .map(|(listener, cloud)| {
+                tokio::spawn(transport::serve(listener, cloud, Arc::clone(&shared), stopped.clone()))
+            })
+            .collect();
+        let description = options.data.join(DESCRIPTION);
+        // From here on dropping the session closes the server.
+        let session =
+            Self { endpoints: endpoints.clone(), own: Some(Own { shared, stop, listeners, description }) };
+        let text = Description { id, process: std::process::id(), endpoints };
+        let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
+        let path = options.data.join(DESCRIPTION);
+        files::replace(&path, &text)
+            .map_err(|source| failed(format!("writing {}", path.display()), source))?;
+        Ok(session)
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.listeners.iter().for_each(JoinHandle::abort);
+        // Before the lock is given free: afterwards the file may be another server's.
+        let _ = std::fs::remove_file(&self.description);
+        self.shared.close();
+    }
+}
+
+/// Takes the folder's lock, making the folder if need be; `None` if another process or session has it.
+fn lock(folder: &Path) -> Result<Option<File>, SandboxError> {
+    let path = folder.join("server.lock");
+    let open = || {
+        files::folder(folder)?;
+        let file = files::append(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    };
+    open().map_err(|source| failed(format!("locking {}", path.display()), source))
+}
+
+fn describe(folder: &Path) -> Option<Description> {
+    serde_json::from_slice(&std::fs::read(folder.join(DESCRIPTION)).ok()?).ok()
+}
+
+/// Sends a control request to a server on this machine.
+async fn control(endpoint: &str, method: Method, path: &str, body: Vec<u8>) -> io::Result<Json> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("{endpoint}{path}"))
+        .body(Full::new(Bytes::from(body)))
+        .map_err(io::Error::other)?;
+    let exchange = async {
+        let response = client.request(request).await.map_err(io::Error::other)?;
+        if !response.status().is_success() {
+            return Err(io::Error::other(format!("it answered {}", response.status())));
+        }
+        let body = Limited::new(response.into_body(), 1 << 20).collect().await.map_err(io::Error::other)?;
+        Ok(serde_json::from_slice(&body.to_bytes())?)
+    };
+    tokio::time::timeout(ANSWERING, exchange).await?
+}
+
+fn failed(what: String, source: io::Error) -> SandboxError {
+    SandboxError::Io { what, source }
 }
 
 /// The access key of an AWS account's administrator in the sandbox: id and secret.

@@ -1,11 +1,15 @@
 //! The state of the three clouds: typed tables, a clock, randomness. Adapters change it, nothing else does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+
+use super::blobs::Blobs;
 
 /// A kind of thing that a cloud holds. Each service's file declares its own records: the world needs no list.
 pub trait Record: Serialize + DeserializeOwned {
@@ -33,12 +37,20 @@ pub struct Accounts {
     pub azure: BTreeSet<String>,
 }
 
+/// One record's change: table, key, and the new value, or `None` where it was taken out.
+pub type Change = (String, String, Option<Json>);
+
 /// The three clouds' state.
 #[derive(Debug)]
 pub struct World {
     tables: BTreeMap<String, BTreeMap<String, Json>>,
-    /// What the request being answered has changed, for the log: (table, key, new value).
-    changes: Vec<(String, String, Option<Json>)>,
+    /// What the request being answered has changed, for the log.
+    changes: Vec<Change>,
+    /// What stood there before each of the changes, to take them back.
+    before: Vec<Option<Json>>,
+    blobs: Blobs,
+    /// The first large content of this request that could not be kept.
+    failure: Option<io::Error>,
     clock: Clock,
     random: u64,
     accounts: Accounts,
@@ -47,7 +59,16 @@ pub struct World {
 impl World {
     /// An empty world. The same seed gives the same ids.
     pub fn new(clock: Clock, seed: u64, accounts: Accounts) -> Self {
-        Self { tables: BTreeMap::new(), changes: Vec::new(), clock, random: seed, accounts }
+        Self {
+            tables: BTreeMap::new(),
+            changes: Vec::new(),
+            before: Vec::new(),
+            blobs: Blobs::default(),
+            failure: None,
+            clock,
+            random: seed,
+            accounts,
+        }
     }
 
     /// The record under this key.
@@ -65,16 +86,19 @@ impl World {
     pub fn put<R: Record>(&mut self, key: &str, record: &R) {
         let json = serde_json::to_value(record).unwrap_or_default();
         self.changes.push((R::TABLE.to_owned(), key.to_owned(), Some(json.clone())));
-        self.tables.entry(R::TABLE.to_owned()).or_default().insert(key.to_owned(), json);
+        let old = self.tables.entry(R::TABLE.to_owned()).or_default().insert(key.to_owned(), json);
+        self.before.push(old);
     }
 
     /// Takes the record under this key out; `true` if there was one.
     pub fn remove<R: Record>(&mut self, key: &str) -> bool {
-        let removed = self.tables.get_mut(R::TABLE).and_then(|table| table.remove(key)).is_some();
-        if removed {
+        let removed = self.tables.get_mut(R::TABLE).and_then(|table| table.remove(key));
+        let was_there = removed.is_some();
+        if was_there {
             self.changes.push((R::TABLE.to_owned(), key.to_owned(), None));
+            self.before.push(removed);
         }
-        removed
+        was_there
     }
 
     /// Every record whose key begins with `prefix`, sorted by key.
@@ -138,9 +162,37 @@ impl World {
         self.accounts.azure.extend(accounts.azure.iter().map(|id| id.to_lowercase()));
     }
 
-    /// What has changed since this was last asked, for a log that outlasts the process.
-    pub fn take_changes(&mut self) -> Vec<(String, String, Option<Json>)> {
-        std::mem::take(&mut self.changes)
+    /// Keeps large content and returns its name, the hexadecimal SHA-256 digest. Content that no record names
+    /// any more is thrown away when the world is next opened.
+    pub fn put_blob(&mut self, content: &Bytes) -> String {
+        let digest = Blobs::name(content);
+        if let Err(error) = self.blobs.put(&digest, content) {
+            self.failure.get_or_insert(error);
+        }
+        digest
+    }
+
+    /// The content of that name.
+    pub fn blob(&self, digest: &str) -> Option<Bytes> {
+        self.blobs.get(digest)
+    }
+
+    /// Ends a request: `write` makes what it has changed outlast the process. When that fails, or large content
+    /// could not be kept, every change is taken back: the request did not happen.
+    pub fn commit(&mut self, write: impl FnOnce(u64, &[Change]) -> io::Result<()>) -> io::Result<()> {
+        let changes = std::mem::take(&mut self.changes);
+        let before = std::mem::take(&mut self.before);
+        let written = match self.failure.take() {
+            Some(error) => Err(error),
+            None if changes.is_empty() => Ok(()),
+            None => write(self.random, &changes),
+        };
+        if written.is_err() {
+            for ((table, key, _), old) in changes.into_iter().zip(before).rev() {
+                self.replay(&table, &key, old);
+            }
+        }
+        written
     }
 
     /// Replays a change from a log.
@@ -150,6 +202,28 @@ impl World {
             Some(json) => table.insert(key.to_owned(), json),
             None => table.remove(key),
         };
+    }
+
+    /// Every record: table, key and value.
+    pub fn records(&self) -> impl Iterator<Item = (&str, &str, &Json)> {
+        self.tables.iter().flat_map(|(name, table)| {
+            table.iter().map(move |(key, json)| (name.as_str(), key.as_str(), json))
+        })
+    }
+
+    /// Where the randomness stands, so that it goes on after a restart instead of repeating itself.
+    pub fn random_state(&self) -> u64 {
+        self.random
+    }
+
+    /// Sets where the randomness goes on.
+    pub fn set_random_state(&mut self, state: u64) {
+        self.random = state;
+    }
+
+    /// Says where large content is kept; in memory unless told.
+    pub fn keep_blobs(&mut self, blobs: Blobs) {
+        self.blobs = blobs;
     }
 
     fn next(&mut self) -> u64 {

@@ -1,1 +1,4 @@
-//! To come.
+//! The sandbox's server, and its AWS.
+
+mod server;
+mod world;

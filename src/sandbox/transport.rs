@@ -1,0 +1,257 @@
+//! Loopback sockets in front of the adapters: one listener for each cloud, and control requests on all of them.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::faults::{Fault, Traffic, Trouble, Wire, target};
+use super::log::Log;
+use super::{Accounts, Request, Response, World, aws, azure, gcp};
+use crate::model::Cloud;
+
+/// No request is larger.
+const MAX_BODY: usize = 256 * 1024 * 1024;
+/// No more connections are served at once; others wait to be accepted.
+const MAX_CONNECTIONS: usize = 1024;
+/// What is being answered when the server closes has this long to be finished.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Gone once the server is closed: whoever still has a connection then gets no answer.
+    open: Mutex<Option<Open>>,
+    pub(super) wire: Wire,
+    latency: Duration,
+    /// Tells this server from another that may get its port one day.
+    id: String,
+}
+
+/// The world with its log; dropping it gives the folder free.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) world: World,
+    pub(super) log: Log,
+    /// Held for as long as the folder is ours.
+    pub(super) _lock: std::fs::File,
+}
+
+impl Shared {
+    pub(super) fn new(open: Open, latency: Duration, id: String) -> Self {
+        Self { open: Mutex::new(Some(open)), wire: Wire::default(), latency, id }
+    }
+
+    /// Ends it: from now on nothing reads or changes the world, and the folder is free.
+    pub(super) fn close(&self) {
+        drop(self.lock().take());
+    }
+
+    /// Plays further accounts.
+    pub(super) fn admit(&self, accounts: &Accounts) -> io::Result<()> {
+        let mut guard = self.lock();
+        let Some(open) = guard.as_mut() else { return Err(io::ErrorKind::ConnectionAborted.into()) };
+        let before = open.world.accounts().clone();
+        open.world.admit(accounts);
+        if *open.world.accounts() == before {
+            return Ok(());
+        }
+        open.log.admit(open.world.random_state(), open.world.accounts())
+    }
+
+    /// Lets the cloud answer; what it changed is on disk before the answer is known. `None` once closed.
+    fn handle(&self, cloud: Cloud, request: &Request) -> Option<Response> {
+        let mut guard = self.lock();
+        let open = guard.as_mut()?;
+        let response = match cloud {
+            Cloud::Aws => aws::handle(&mut open.world, request),
+            Cloud::Gcp => gcp::handle(&mut open.world, request),
+            Cloud::Azure => azure::handle(&mut open.world, request),
+        };
+        match open.world.commit(|random, changes| open.log.append(random, changes)) {
+            Ok(()) => Some(response),
+            Err(error) => Some(plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &format!("the sandbox cannot write: {error}\n"),
+            )),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Accepts connections until told to stop, then lets what is being answered finish, within bounds.
+pub(super) async fn serve(
+    listener: TcpListener,
+    cloud: Cloud,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, most likely: not a reason to end, but one to wait a little.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (shared, stop) = (Arc::clone(&shared), stop.clone());
+        connections.spawn(async move {
+            connection(stream, cloud, shared, stop).await;
+            drop(place);
+        });
+    }
+    let _ = tokio::time::timeout(CLOSING, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+async fn connection(stream: TcpStream, cloud: Cloud, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move { answer(cloud, &shared, request).await.map(|response| response.map(Full::new)) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    // An error is the client's to notice: it has gone, or a fault broke the connection on purpose.
+    tokio::select! {
+        _ = served.as_mut() => return,
+        _ = stop.changed() => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
+}
+
+/// Answers one request; an error breaks the connection.
+async fn answer(cloud: Cloud, shared: &Shared, request: http::Request<Incoming>) -> io::Result<Response> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the sandbox takes no more than 256 MiB at once\n"));
+    };
+    let request = Request::from_parts(parts, body.to_bytes());
+    if request.uri().path().starts_with("/_mcm/") {
+        return Ok(control(shared, &request));
+    }
+    let target = target(&request);
+    let start_ms = shared.wire.clock_ms();
+    tokio::time::sleep(shared.latency).await;
+    let trouble = shared.wire.meet(cloud, &target);
+    let response = troubled(cloud, shared, &request, trouble).await;
+    let status = response.as_ref().map_or(0, |response| response.status().as_u16());
+    shared.wire.note(Traffic { cloud, target, status, start_ms, end_ms: shared.wire.clock_ms() });
+    response
+}
+
+async fn troubled(
+    cloud: Cloud,
+    shared: &Shared,
+    request: &Request,
+    trouble: Option<Trouble>,
+) -> io::Result<Response> {
+    let handle =
+        || shared.handle(cloud, request).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted));
+    match trouble {
+        None => handle(),
+        Some(Trouble::Delay { ms }) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            handle()
+        }
+        Some(Trouble::DropBefore) => Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Trouble::DropAfter) => {
+            handle()?;
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+        Some(Trouble::Status { code, body, headers, applied }) => {
+            if applied {
+                handle()?;
+            }
+            let mut response = http::Response::builder().status(code);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            Ok(response.body(Bytes::from(body)).unwrap_or_else(|error| {
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &format!("the fault's answer is no answer: {error}\n"),
+                )
+            }))
+        }
+    }
+}
+
+/// Requests about the sandbox itself: `/_mcm/…`, which no cloud has.
+fn control(shared: &Shared, request: &Request) -> Response {
+    if !addressed_to_loopback(request) {
+        return plain(StatusCode::FORBIDDEN, "control requests are for this machine alone\n");
+    }
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/_mcm/health") => {
+            json(&serde_json::json!({ "id": shared.id, "process": std::process::id() }))
+        }
+        (&Method::POST, "/_mcm/admit") => match serde_json::from_slice::<Accounts>(request.body()) {
+            Ok(accounts) => match shared.admit(&accounts) {
+                Ok(()) => json(&serde_json::json!({})),
+                Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+            },
+            Err(error) => plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+        },
+        (&Method::GET, "/_mcm/faults") => json(&shared.wire.faults()),
+        (&Method::POST, "/_mcm/faults") => match serde_json::from_slice::<Vec<Fault>>(request.body()) {
+            Ok(faults) => {
+                shared.wire.set_faults(faults);
+                json(&serde_json::json!({}))
+            }
+            Err(error) => plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+        },
+        (&Method::DELETE, "/_mcm/faults") => {
+            shared.wire.set_faults(Vec::new());
+            json(&serde_json::json!({}))
+        }
+        (&Method::GET, "/_mcm/requests") => json(&shared.wire.traffic()),
+        (&Method::DELETE, "/_mcm/requests") => {
+            shared.wire.forget_traffic();
+            json(&serde_json::json!({}))
+        }
+        _ => plain(StatusCode::NOT_FOUND, "no such control request\n"),
+    }
+}
+
+/// Whether the request names a loopback address as its host: a web page whose name was pointed here does not.
+fn addressed_to_loopback(request: &Request) -> bool {
+    let host =
+        request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+}
+
+fn json(value: &impl serde::Serialize) -> Response {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(body.into());
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn plain(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(Bytes::from(text.to_owned()));
+    *response.status_mut() = status;
+    response
+}
