@@ -1,6 +1,9 @@
 //! Turns a plan into one that may run: someone said yes, and the world is still the one that was planned for.
 
-use crate::model::{Inventory, Plan, Value};
+use std::collections::BTreeSet;
+
+use super::diff::{diff, normalise};
+use crate::model::{Catalogue, Change, Inventory, Live, Plan, Value};
 
 /// Who said yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,51 @@ pub enum Refusal {
     },
 }
 
-/// Checks the plan against what is live now.
-pub fn approve(plan: Plan, _live: &Inventory, answer: Answer) -> Result<ApprovedPlan, Refusal> {
-    if answer == Answer::No { Err(Refusal::Declined) } else { Ok(ApprovedPlan(plan)) }
+/// Checks the plan against what is live now: every object that was read for it must be as it was.
+pub fn approve(
+    plan: Plan,
+    live: &Inventory,
+    catalogue: &Catalogue,
+    answer: Answer,
+) -> Result<ApprovedPlan, Refusal> {
+    if answer == Answer::No {
+        return Err(Refusal::Declined);
+    }
+    let objects: BTreeSet<&String> = plan.live_digests.keys().chain(live.digests.keys()).collect();
+    for object in objects {
+        if plan.live_digests.get(object).unwrap_or(&None) != live.digests.get(object).unwrap_or(&None) {
+            let moved = moved(&plan, live, catalogue, object);
+            return Err(Refusal::Stale { object: object.clone(), moved });
+        }
+    }
+    Ok(ApprovedPlan(plan))
+}
+
+/// The attributes of an object that are not what the plan saw.
+fn moved(
+    plan: &Plan,
+    live: &Inventory,
+    catalogue: &Catalogue,
+    object: &str,
+) -> Vec<(String, Option<Value>, Option<Value>)> {
+    let Some(change) = plan.changes.iter().find(|change| change.address.as_str() == object) else {
+        return Vec::new();
+    };
+    match (&change.before, live.at(&change.address)) {
+        (Some(before), Some(now)) => {
+            let Some(schema) = catalogue.get(&change.ty) else { return Vec::new() };
+            let edits = diff(schema, before, &normalise(schema, &now.properties));
+            edits.into_iter().map(|edit| (edit.path.to_string(), edit.before, edit.after)).collect()
+        }
+        (before, now) => existence(change, before.is_some(), now),
+    }
+}
+
+/// It came or went as a whole.
+fn existence(change: &Change, was: bool, now: Option<&Live>) -> Vec<(String, Option<Value>, Option<Value>)> {
+    let id = |there: bool| {
+        let id = now.map(|live| live.id.to_string()).or_else(|| change.id.as_ref().map(ToString::to_string));
+        there.then(|| Value::Text(id.unwrap_or_default()))
+    };
+    vec![("the object itself".to_owned(), id(was), id(now.is_some()))]
 }

@@ -2,10 +2,16 @@
 
 mod apply;
 mod approve;
+mod decide;
 mod diff;
 mod observe;
+mod order;
 mod plan;
+mod record;
 mod resolve;
+mod rollback;
+mod step;
+mod undo;
 
 pub use apply::{Settings, Stop, apply};
 pub use approve::{Answer, ApprovedPlan, Refusal, approve};

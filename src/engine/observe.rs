@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use super::diff::normalise;
-use super::resolve::{View, dependency_order, secrets_wanted};
+use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use crate::model::{
     Absence, Address, Catalogue, CloudError, CloudId, Digest, ErrorKind, Inventory, Live, Map, Observed,
     Provider, Read, ResourceType, Stack, State,
@@ -89,13 +89,14 @@ fn recorded<'a>(
 ) -> Vec<Wanted<'a>> {
     let owned = state.resources.iter().map(|(address, owned)| (address, owned, Role::Recorded));
     let replaced = state.replaced.iter().map(|(address, owned)| (address, owned, Role::Replaced));
-    let resource = |address: &Address| stack.get(address);
+    let resources = by_address(stack);
     owned
         .chain(replaced)
         .filter(|(_, owned, _)| catalogue.get(&owned.ty).is_some())
         .filter(|(address, owned, role)| {
             // What the configuration identifies the same way is read once, as desired.
-            let identity = resource(address)
+            let identity = resources
+                .get(address)
                 .filter(|resource| resource.ty == owned.ty)
                 .and_then(|resource| (resource.schema.identify)(&resource.properties, &stack.clouds));
             *role == Role::Replaced || identity.as_ref() != Some(&owned.id)
@@ -125,8 +126,7 @@ fn identified<'a>(
 ) -> Vec<Wanted<'a>> {
     let mut view = View::public();
     let mut wanted = Vec::new();
-    let resources: BTreeMap<&Address, _> =
-        stack.resources.iter().map(|resource| (&resource.address, resource)).collect();
+    let resources = by_address(stack);
     for &address in order {
         let Some(resource) = resources.get(address) else { continue };
         let properties = view.resolve(&resource.properties);
@@ -194,9 +194,10 @@ async fn read_all<'a>(
 
 /// An object that was read as recorded and turned out to be the desired one is no longer a separate object.
 fn settle_recorded(stack: &Stack, state: &State, inventory: &mut Inventory) {
+    let resources = by_address(stack);
     inventory.recorded.retain(|address, observed| {
         let Some(Observed::Found(desired)) = inventory.desired.get(address) else { return true };
-        let same_type = stack
+        let same_type = resources
             .get(address)
             .zip(state.resources.get(address))
             .is_some_and(|(resource, owned)| resource.ty == owned.ty);
@@ -214,9 +215,10 @@ fn digests(stack: &Stack, state: &State, catalogue: &Catalogue, inventory: &mut 
         };
         Digest::of(&(&live.id, properties, owner, &live.condition))
     };
+    let resources = by_address(stack);
     let mut digests = BTreeMap::new();
     for (address, observed) in &inventory.desired {
-        let ty = stack.get(address).map(|resource| &resource.ty);
+        let ty = resources.get(address).map(|resource| &resource.ty);
         digests.insert(address.to_string(), observed.live().map(|live| digest(live, ty)));
     }
     for (address, observed) in &inventory.recorded {

@@ -1,8 +1,16 @@
-//! Stack + state + inventory -> plan: diff, order, undo, check. Pure and synchronous.
+//! Stack + state + inventory -> plan: select, decide, order, check. Pure and synchronous.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Address, Catalogue, Diagnostics, Inventory, Map, Mode, Plan, Stack, State, Value};
+use super::decide::{self, Facts};
+use super::order::order;
+use super::resolve::{View, by_address, dependency_order};
+use crate::model::{
+    Action, Address, Catalogue, Change, Diagnostic, Diagnostics, Inventory, Mode, Observed, OutputChange,
+    Plan, Stack, State, Undo, Value,
+};
 
 /// What kind of plan is wanted.
 #[derive(Clone, Debug)]
@@ -19,20 +27,247 @@ pub struct Request {
     pub now: Timestamp,
 }
 
-/// Decides everything.
+/// Decides everything. All reasons against are told at once.
 pub fn plan(
-    _stack: &Stack,
-    _state: &State,
-    _catalogue: &Catalogue,
-    _inventory: &Inventory,
-    _request: &Request,
+    stack: &Stack,
+    state: &State,
+    catalogue: &Catalogue,
+    inventory: &Inventory,
+    request: &Request,
 ) -> Result<Plan, Diagnostics> {
-    Err(crate::model::Diagnostic::error("not yet").into())
+    let selection = select(stack, state, request)?;
+    let facts = Facts { stack, state, inventory, allow_recreate: request.allow_recreate, now: request.now };
+    let mut view = View::public();
+    let mut problems = Vec::new();
+    let mut changes = match request.mode {
+        Mode::Apply | Mode::RefreshOnly => desired(&facts, &selection, &mut view, &mut problems),
+        Mode::Destroy => Vec::new(),
+    };
+    changes.extend(released(&facts, catalogue, &selection, request.mode, &mut problems));
+    if !problems.is_empty() {
+        return Err(Diagnostics(problems));
+    }
+    if request.mode == Mode::RefreshOnly {
+        changes.retain(|change| {
+            matches!(change.action, Action::Update | Action::NoOp) || drifted(state, change)
+        });
+    }
+    let (steps, pivot) = match request.mode {
+        Mode::RefreshOnly => (Vec::new(), 0),
+        Mode::Apply | Mode::Destroy => order(&changes, stack, state, catalogue, request.now),
+    };
+    Ok(Plan {
+        stack: stack.name.clone(),
+        mode: request.mode,
+        warnings: warnings(&changes),
+        changes,
+        steps,
+        pivot,
+        outputs: match request.mode {
+            Mode::Apply | Mode::RefreshOnly => planned_outputs(stack, &view),
+            Mode::Destroy => Vec::new(),
+        },
+        stack_digest: stack.digest.clone(),
+        live_digests: inventory.digests.clone(),
+    })
+}
+
+/// Whether an owned object is not there any more, or is deleted: the other drift besides an update.
+fn drifted(state: &State, change: &Change) -> bool {
+    state.resources.contains_key(&change.address)
+        && !matches!(change.action, Action::Delete | Action::Replace)
+}
+
+/// The addresses a plan is about; `None` means all.
+type Selection = Option<BTreeSet<Address>>;
+
+/// `--target` takes what it names and what that needs; `--exclude` leaves out what it names and what needs that.
+fn select(stack: &Stack, state: &State, request: &Request) -> Result<Selection, Diagnostics> {
+    if request.targets.is_empty() && request.excludes.is_empty() {
+        return Ok(None);
+    }
+    let mut needs: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
+    for (address, owned) in &state.resources {
+        needs.insert(address.clone(), owned.dependencies.clone());
+    }
+    for resource in &stack.resources {
+        needs.insert(resource.address.clone(), resource.dependencies());
+    }
+    let named = request.targets.iter().chain(&request.excludes);
+    let missing: Vec<Diagnostic> = named
+        .filter(|address| !needs.contains_key(*address))
+        .map(|address| {
+            Diagnostic::error(format!("there is no `{address}` in the stack or in its state"))
+                .hint("`mcm state list` and the stack file name what there is")
+        })
+        .collect();
+    if !missing.is_empty() {
+        return Err(Diagnostics(missing));
+    }
+    let mut needed_by: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
+    for (address, dependencies) in &needs {
+        for dependency in dependencies {
+            needed_by.entry(dependency.clone()).or_default().insert(address.clone());
+        }
+    }
+    // What is destroyed takes along what depends on it; what is made, what it depends on.
+    let (with, without) = match request.mode {
+        Mode::Apply | Mode::RefreshOnly => (&needs, &needed_by),
+        Mode::Destroy => (&needed_by, &needs),
+    };
+    let mut selected = if request.targets.is_empty() {
+        needs.keys().cloned().collect()
+    } else {
+        closure(&request.targets, with)
+    };
+    for excluded in closure(&request.excludes, without) {
+        selected.remove(&excluded);
+    }
+    Ok(Some(selected))
+}
+
+/// Everything reachable from `start`, itself included.
+fn closure(start: &[Address], edges: &BTreeMap<Address, BTreeSet<Address>>) -> BTreeSet<Address> {
+    let mut reached = BTreeSet::new();
+    let mut ahead: Vec<Address> = start.to_vec();
+    while let Some(address) = ahead.pop() {
+        if let Some(next) = edges.get(&address) {
+            ahead.extend(next.iter().filter(|next| !reached.contains(*next)).cloned());
+        }
+        reached.insert(address);
+    }
+    reached
+}
+
+fn is_selected(selection: &Selection, address: &Address) -> bool {
+    selection.as_ref().is_none_or(|selected| selected.contains(address))
+}
+
+/// The changes of the stack's resources, decided dependencies first, told in the order of the stack.
+fn desired<'a>(
+    facts: &Facts<'a>,
+    selection: &Selection,
+    view: &mut View<'a>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Change> {
+    let resources = by_address(facts.stack);
+    let mut changes = BTreeMap::new();
+    for address in dependency_order(facts.stack) {
+        let Some(&resource) = resources.get(address) else { continue };
+        let decision = decide::desired(facts, resource, view);
+        let properties = view.resolve(&resource.properties);
+        let predicted = (resource.schema.predict)(&properties, &facts.stack.clouds);
+        let made_new =
+            matches!(&decision, Ok(change) if matches!(change.action, Action::Create | Action::Replace));
+        view.desire(address, properties, predicted);
+        if let Some(live) = facts.inventory.at(address).filter(|_| !made_new) {
+            view.hold(address, live);
+        }
+        match decision {
+            _ if !is_selected(selection, address) => {}
+            Ok(change) => {
+                changes.insert(address, change);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    facts.stack.resources.iter().filter_map(|resource| changes.remove(&resource.address)).collect()
+}
+
+/// The changes of what the stack owns and no longer wants, and of what an earlier run left behind.
+fn released(
+    facts: &Facts<'_>,
+    catalogue: &Catalogue,
+    selection: &Selection,
+    mode: Mode,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Change> {
+    let resources = by_address(facts.stack);
+    let (state, inventory) = (facts.state, facts.inventory);
+    let mut decisions = Vec::new();
+    for (address, owned) in state.resources.iter().filter(|(address, _)| is_selected(selection, address)) {
+        if mode != Mode::Destroy && resources.contains_key(address) {
+            continue;
+        }
+        let live = inventory.recorded_at(address).or_else(|| {
+            inventory.at(address).filter(|live| {
+                live.id == owned.id && resources.get(address).is_some_and(|resource| resource.ty == owned.ty)
+            })
+        });
+        let reason = if mode == Mode::Destroy { "the stack is destroyed" } else { "no longer in the stack" };
+        decisions.push(match catalogue.get(&owned.ty) {
+            Some(schema) => decide::released(facts, address, schema, Some(owned), live, reason),
+            None => {
+                Err(Diagnostic::error(format!("{address}: this mcm does not know the type {}", owned.ty))
+                    .hint("use the mcm that made it, or let go of it with `mcm state rm`"))
+            }
+        });
+    }
+    for (address, owned) in state.replaced.iter().filter(|(address, _)| is_selected(selection, address)) {
+        let live = inventory.replaced.get(address).and_then(Observed::live);
+        let reason = "an earlier run replaced it and did not come to delete it";
+        if let Some(schema) = catalogue.get(&owned.ty) {
+            decisions.push(decide::released(facts, address, schema, Some(owned), live, reason));
+        }
+    }
+    if mode == Mode::Destroy {
+        // The state may be lost: what bears our mark is ours all the same.
+        for resource in &facts.stack.resources {
+            let address = &resource.address;
+            let unrecorded = !state.resources.contains_key(address) && is_selected(selection, address);
+            let live = inventory.at(address).filter(|_| unrecorded);
+            if decide::standing_mark(facts.stack, address, live).is_some() {
+                let reason = "the stack is destroyed";
+                decisions.push(decide::released(facts, address, resource.schema, None, live, reason));
+            }
+        }
+    }
+    let mut changes = Vec::new();
+    for decision in decisions {
+        match decision {
+            Ok(change) => changes.extend(change),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    changes
+}
+
+/// What the user should know before approving.
+fn warnings(changes: &[Change]) -> Vec<Diagnostic> {
+    let lost = changes.iter().filter(|change| matches!(change.action, Action::Delete | Action::Replace));
+    lost.filter_map(|change| match &change.undo {
+        Undo::Impossible { why } => Some(Diagnostic::warning(format!(
+            "{} cannot be brought back once it is deleted: {why}",
+            change.address
+        ))),
+        Undo::Exact | Undo::Equivalent { .. } | Undo::Soft { .. } => None,
+    })
+    .collect()
+}
+
+/// The outputs as they will be, as far as known.
+fn planned_outputs(stack: &Stack, view: &View<'_>) -> Vec<OutputChange> {
+    let change = |output: &crate::model::Output| OutputChange {
+        name: output.name.clone(),
+        after: view.resolve_value(&output.value),
+        sensitive: output.sensitive,
+    };
+    stack.outputs.iter().map(change).collect()
 }
 
 /// The outputs as the live objects say them now: name, value (unknown where its source does not exist),
 /// whether it is hidden.
-pub fn outputs(_stack: &Stack, _inventory: &Inventory) -> Vec<(String, Value, bool)> {
-    let _ = Map::new();
-    Vec::new()
+pub fn outputs(stack: &Stack, inventory: &Inventory) -> Vec<(String, Value, bool)> {
+    let mut view = View::private();
+    let resources = by_address(stack);
+    for address in dependency_order(stack) {
+        if let (Some(resource), Some(live)) = (resources.get(address), inventory.at(address)) {
+            view.desire(address, view.resolve(&resource.properties), crate::model::Map::new());
+            view.hold(address, live);
+        }
+    }
+    let value = |output: &crate::model::Output| {
+        (output.name.clone(), view.resolve_value(&output.value), output.sensitive)
+    };
+    stack.outputs.iter().map(value).collect()
 }

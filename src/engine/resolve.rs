@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Address, Condition, Live, Map, Reference, Stack, Value};
+use crate::model::{Address, Condition, Live, Map, Reference, Resource, Stack, Value};
 
 /// What is known of each resource at some moment: its desired properties, what follows from them, and what the
 /// cloud holds.
@@ -15,7 +15,7 @@ pub(super) struct View<'a> {
 /// What is known of one resource.
 #[derive(Debug, Default)]
 struct Known {
-    /// Attributes, live ones over predicted ones.
+    /// Attributes, live and predicted.
     attributes: Map,
     /// Desired properties, resolved; live ones where nothing is desired.
     properties: Map,
@@ -40,7 +40,14 @@ impl<'a> View<'a> {
     /// Tells what the cloud holds. A soft-deleted object keeps its attributes: it will be restored.
     pub(super) fn hold(&mut self, address: &'a Address, live: &Live) {
         let known = self.known.entry(address).or_default();
-        merge(&mut known.attributes, &live.attributes);
+        if self.secrets {
+            merge(&mut known.attributes, &live.attributes);
+        } else {
+            // A preview shows what will be: what follows from the desired properties beats what is there now.
+            let mut attributes = live.attributes.clone();
+            merge(&mut attributes, &known.attributes);
+            known.attributes = attributes;
+        }
         for (name, value) in &live.properties {
             known.properties.entry(name.clone()).or_insert_with(|| value.clone());
         }
@@ -94,6 +101,11 @@ fn merge(under: &mut Map, over: &Map) {
     }
 }
 
+/// The resources by address, for everything that looks up more than one.
+pub(super) fn by_address(stack: &Stack) -> BTreeMap<&Address, &Resource> {
+    stack.resources.iter().map(|resource| (&resource.address, resource)).collect()
+}
+
 /// The addresses of a stack in an order in which everything comes after what it needs. A checked stack has no
 /// cycle; what would be left over by one stays in file order at the end.
 pub(super) fn dependency_order(stack: &Stack) -> Vec<&Address> {
@@ -127,13 +139,14 @@ pub(super) fn dependency_order(stack: &Stack) -> Vec<&Address> {
 
 /// The addresses whose secret attributes something in the stack refers to: only theirs are read.
 pub(super) fn secrets_wanted(stack: &Stack) -> std::collections::BTreeSet<Address> {
+    let resources = by_address(stack);
     let properties = stack.resources.iter().flat_map(|resource| resource.properties.values());
     let outputs = stack.outputs.iter().map(|output| &output.value);
     properties
         .chain(outputs)
         .flat_map(Value::references)
         .filter(|reference| {
-            let target = stack.get(&reference.address);
+            let target = resources.get(&reference.address);
             let attribute = target.and_then(|target| target.schema.attribute(&reference.attribute));
             attribute.is_some_and(|attribute| attribute.secret)
         })

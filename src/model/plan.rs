@@ -157,6 +157,9 @@ pub struct Step {
     pub id: StepId,
     /// Which resource.
     pub address: Address,
+    /// The position of its change in the plan's `changes`: an address whose replacement was left unfinished by an
+    /// earlier run has two.
+    pub change: usize,
     /// What to do.
     pub op: Op,
     /// The steps that must be done before.

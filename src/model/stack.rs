@@ -53,8 +53,9 @@ pub struct Resource {
 /// What may be done to a resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lifecycle {
-    /// Refuse to delete or replace it.
-    pub protect: bool,
+    /// Refuse to delete or replace it. `None` where the stack says neither: then what the state remembers holds, so
+    /// that removing the line does not remove the protection.
+    pub protect: Option<bool>,
     /// Take over a live object that this stack does not own.
     pub adopt: bool,
     /// What happens to it when the stack lets go of it.

@@ -1,0 +1,324 @@
+//! One resource: what it is now, what it shall be, hence what will happen to it. Pure.
+
+use super::diff::{diff, normalise};
+use super::resolve::View;
+use super::undo;
+use crate::model::{
+    Action, Address, Change, CloudId, Condition, Deletion, Diagnostic, Edit, Inventory, Lifecycle, Live, Map,
+    OnDelete, Op, Owned, Owner, Resource, Schema, Stack, Standing, State, Undo,
+};
+
+/// What decisions are made from.
+pub(super) struct Facts<'a> {
+    pub(super) stack: &'a Stack,
+    pub(super) state: &'a State,
+    pub(super) inventory: &'a Inventory,
+    pub(super) allow_recreate: bool,
+    pub(super) now: jiff::Timestamp,
+}
+
+/// Whose object a live one is.
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    /// The state says ours, and nothing on the object contradicts.
+    Ours,
+    /// The state does not know it, but it bears the mark of this stack and address.
+    OursUnrecorded,
+    /// Somebody else's; how we know.
+    Foreign(String),
+}
+
+/// Tells whose an object is. The mark decides where there is one; the vendor's unique id where that is recorded;
+/// else the state. A mark that is missing while the unique id is right was taken off: that is drift, not theft.
+fn whose(facts: &Facts<'_>, address: &Address, schema: &Schema, live: &Live, owned: Option<&Owned>) -> Whose {
+    if let Some(mark) = &live.owner {
+        let home = mark.stack == facts.stack.name && mark.address == *address;
+        return match owned {
+            Some(owned) if home && owned.nonce == mark.nonce => Whose::Ours,
+            _ if home => Whose::OursUnrecorded,
+            _ => Whose::Foreign(format!(
+                "it bears the mark of `{}` in the stack `{}`",
+                mark.address, mark.stack
+            )),
+        };
+    }
+    let Some(owned) = owned else {
+        return Whose::Foreign("this stack did not make it".to_owned());
+    };
+    if owned.standing == Standing::Creating && schema.marked {
+        return Whose::Foreign(
+            "a creation by this stack was interrupted, and this one does not bear its mark".to_owned(),
+        );
+    }
+    match (&owned.incarnation, undo::incarnation(schema, live)) {
+        (Some(recorded), Some(found)) if *recorded != found => Whose::Foreign(format!(
+            "the one that this stack made had the id {recorded}, this one has {found}: somebody deleted and remade it"
+        )),
+        _ => Whose::Ours,
+    }
+}
+
+/// What will happen to a desired resource.
+pub(super) fn desired(facts: &Facts<'_>, resource: &Resource, view: &View<'_>) -> Result<Change, Diagnostic> {
+    let schema = resource.schema;
+    let properties = normalise(schema, &view.resolve(&resource.properties));
+    let id = (schema.identify)(&properties, &facts.stack.clouds);
+    let owned = facts.state.resources.get(&resource.address);
+    let live = facts.inventory.at(&resource.address);
+    let former = owned.filter(|owned| owned.ty != resource.ty || Some(&owned.id) != id.as_ref());
+    let former_live = former.and(facts.inventory.recorded_at(&resource.address));
+    let draft = Draft { facts, resource, properties, id, owned: owned.filter(|_| former.is_none()) };
+    if let Some(former) = former_live.filter(|live| live.condition == Condition::Ready) {
+        return draft.replace_by_another(former, former_live.map(|live| &live.id));
+    }
+    match live {
+        Some(live) => draft.existing(live),
+        None => Ok(draft.create(owned.map(|_| "it was deleted outside of mcm".to_owned()))),
+    }
+}
+
+/// A decision in the making.
+struct Draft<'a> {
+    facts: &'a Facts<'a>,
+    resource: &'a Resource,
+    properties: Map,
+    id: Option<CloudId>,
+    owned: Option<&'a Owned>,
+}
+
+impl Draft<'_> {
+    fn change(self, action: Action, before: Option<Map>, edits: Vec<Edit>, op: Op) -> Change {
+        let undo = undo::class(self.resource.schema, op, self.facts.now);
+        Change {
+            address: self.resource.address.clone(),
+            ty: self.resource.ty.clone(),
+            action,
+            id: self.id,
+            former_id: None,
+            before,
+            after: Some(self.properties),
+            edits,
+            reason: None,
+            undo: if action == Action::NoOp { Undo::Exact } else { undo },
+        }
+    }
+
+    fn create(self, reason: Option<String>) -> Change {
+        Change { reason, ..self.change(Action::Create, None, Vec::new(), Op::Create) }
+    }
+
+    fn error(&self, summary: String) -> Diagnostic {
+        Diagnostic::error(summary).at(self.resource.location.clone())
+    }
+
+    fn is_protected(&self) -> bool {
+        let owned = self.facts.state.resources.get(&self.resource.address);
+        is_protected(Some(self.resource.lifecycle), owned)
+    }
+
+    /// An object stands at the desired identity.
+    fn existing(self, live: &Live) -> Result<Change, Diagnostic> {
+        let schema = self.resource.schema;
+        let before = normalise(schema, &live.properties);
+        let edits = diff(schema, &before, &self.properties);
+        let whose = whose(self.facts, &self.resource.address, schema, live, self.owned);
+        if let Condition::SoftDeleted { until } = &live.condition {
+            return self.restore(live, before, edits, *until, whose);
+        }
+        match whose {
+            Whose::Ours => self.keep(live, before, edits),
+            Whose::OursUnrecorded => {
+                let reason = "it bears this stack's mark, and the state did not know it".to_owned();
+                self.adopt(before, edits, reason)
+            }
+            Whose::Foreign(_) if schema.shared && edits.is_empty() => {
+                Ok(self.change(Action::NoOp, Some(before), Vec::new(), Op::Update))
+            }
+            Whose::Foreign(_) if self.resource.lifecycle.adopt => {
+                self.adopt(before, edits, "`adopt: true`".to_owned())
+            }
+            Whose::Foreign(why) => Err(self.taken(&live.id, &why)),
+        }
+    }
+
+    fn taken(&self, id: &CloudId, why: &str) -> Diagnostic {
+        let address = &self.resource.address;
+        self.error(format!("{address}: {} `{id}` exists, and this stack does not own it", self.resource.ty))
+            .detail(format!("{why}."))
+            .hint(format!(
+                "take it over with `adopt: true` in its entry or `mcm import {address} '{id}'`, or choose another name"
+            ))
+    }
+
+    /// Ours, at its identity: nothing, an update, or a replacement under the same name.
+    fn keep(self, live: &Live, before: Map, edits: Vec<Edit>) -> Result<Change, Diagnostic> {
+        let unmarked = self.resource.schema.marked && live.owner.is_none();
+        let failed = matches!(live.condition, Condition::Failed(_));
+        if edits.iter().any(|edit| edit.forces_replacement) || failed {
+            return self.recreate(live, before, edits);
+        }
+        if edits.is_empty() && !unmarked {
+            return Ok(self.change(Action::NoOp, Some(before), edits, Op::Update));
+        }
+        let reason = unmarked.then(|| "the ownership mark was taken off it; it is put back".to_owned());
+        Ok(Change { reason, ..self.change(Action::Update, Some(before), edits, Op::Update) })
+    }
+
+    fn adopt(self, before: Map, edits: Vec<Edit>, reason: String) -> Result<Change, Diagnostic> {
+        if let Some(edit) = edits.iter().find(|edit| edit.forces_replacement) {
+            let summary = format!(
+                "{}: cannot be taken over as it is: `{}` cannot be changed",
+                self.resource.address, edit.path
+            );
+            return Err(self.error(summary).hint("make the stack say what is live, or choose another name"));
+        }
+        let reason = Some(reason);
+        Ok(Change { reason, ..self.change(Action::Adopt, Some(before), edits, Op::Adopt) })
+    }
+
+    fn restore(
+        self,
+        live: &Live,
+        before: Map,
+        edits: Vec<Edit>,
+        until: Option<jiff::Timestamp>,
+        whose: Whose,
+    ) -> Result<Change, Diagnostic> {
+        if let Whose::Foreign(why) = &whose
+            && live.owner.is_some()
+            && !self.resource.lifecycle.adopt
+        {
+            return Err(self.taken(&live.id, why));
+        }
+        if let Some(edit) = edits.iter().find(|edit| edit.forces_replacement) {
+            let summary = format!(
+                "{}: its name is held by a deleted one that differs in `{}`, which cannot be changed",
+                self.resource.address, edit.path
+            );
+            return Err(self.error(summary).hint("choose another name, or purge the deleted one by hand"));
+        }
+        let held = until.map_or_else(String::new, |until| format!(" until {}", undo::day(until)));
+        let reason = Some(format!("a deleted one holds the name{held}"));
+        Ok(Change { reason, ..self.change(Action::Restore, Some(before), edits, Op::Restore) })
+    }
+
+    /// Something that cannot be changed shall change, and the identity stays: the old one must go first.
+    fn recreate(self, live: &Live, before: Map, edits: Vec<Edit>) -> Result<Change, Diagnostic> {
+        let address = &self.resource.address;
+        let what = match edits.iter().find(|edit| edit.forces_replacement) {
+            Some(edit) => format!("`{}` cannot be changed in place", edit.path),
+            None => "it ended in a failed state".to_owned(),
+        };
+        if self.is_protected() {
+            return Err(self.protected("replaced", &what));
+        }
+        if let Deletion::Soft { hours } = self.resource.schema.deletion {
+            let days = hours / 24;
+            return Err(self
+                .error(format!(
+                    "{address}: {what}, and its name stays held for {days} days after it is deleted"
+                ))
+                .hint("give it another name: a new one is made, then the old one is deleted"));
+        }
+        if !self.facts.allow_recreate {
+            return Err(self
+                .error(format!("{address}: {what}, and another one of the same name cannot stand beside it"))
+                .hint(
+                    "give it another name: a new one is made, then the old one is deleted. Or accept that it is \
+                     deleted first, with `--allow-recreate`",
+                ));
+        }
+        let former_id = Some(live.id.clone());
+        let mut change = self.change(Action::Replace, Some(before), edits, Op::Delete);
+        change.former_id = former_id;
+        Ok(change)
+    }
+
+    /// The identity changed: a new one is made, then the old one is deleted.
+    fn replace_by_another(self, former: &Live, former_id: Option<&CloudId>) -> Result<Change, Diagnostic> {
+        if self.is_protected() {
+            return Err(self.protected("replaced", "its identity changes"));
+        }
+        if let Some(live) = self.facts.inventory.at(&self.resource.address)
+            && live.condition == Condition::Ready
+            && !self.resource.schema.shared
+        {
+            return Err(self.taken(&live.id, "it stands where the replacement would go"));
+        }
+        let schema = self.resource.schema;
+        let before = normalise(schema, &former.properties);
+        let edits = diff(schema, &before, &self.properties);
+        let former_id = former_id.cloned();
+        Ok(Change { former_id, ..self.change(Action::Replace, Some(before), edits, Op::Create) })
+    }
+
+    fn protected(&self, what: &str, why: &str) -> Diagnostic {
+        self.error(format!("{} is protected and would be {what}: {why}", self.resource.address))
+            .hint("undo the change, or lift the protection: set `protect: false`, apply, then try again")
+    }
+}
+
+/// What will happen to something owned that the stack lets go of.
+pub(super) fn released(
+    facts: &Facts<'_>,
+    address: &Address,
+    schema: &'static Schema,
+    owned: Option<&Owned>,
+    live: Option<&Live>,
+    reason: &str,
+) -> Result<Option<Change>, Diagnostic> {
+    let resource = facts.stack.get(address);
+    let ty = crate::model::ResourceType::new(schema.ty);
+    let change = |action: Action, reason: String, before: Option<Map>| Change {
+        address: address.clone(),
+        ty: ty.clone(),
+        action,
+        id: owned.map(|owned| owned.id.clone()).or_else(|| live.map(|live| live.id.clone())),
+        former_id: None,
+        before,
+        after: None,
+        edits: Vec::new(),
+        reason: Some(reason),
+        undo: undo::class(schema, if action == Action::Delete { Op::Delete } else { Op::Forget }, facts.now),
+    };
+    let Some(live) = live.filter(|live| !matches!(live.condition, Condition::SoftDeleted { .. })) else {
+        return Ok(owned.map(|_| change(Action::Forget, "it is gone already".to_owned(), None)));
+    };
+    match whose(facts, address, schema, live, owned) {
+        Whose::Ours | Whose::OursUnrecorded => {}
+        Whose::Foreign(why) => {
+            let forget = || change(Action::Forget, format!("left in place: {why}"), None);
+            return Ok(owned.map(|_| forget()));
+        }
+    }
+    let lifecycle = resource.map(|resource| resource.lifecycle);
+    if lifecycle.is_some_and(|lifecycle| lifecycle.on_delete == OnDelete::Retain)
+        || owned.is_some_and(|owned| owned.retain)
+    {
+        return Ok(Some(change(Action::Forget, "left in place: `onDelete: retain`".to_owned(), None)));
+    }
+    if is_protected(lifecycle, owned) {
+        let summary = format!("{address} is protected and would be deleted: {reason}");
+        return Err(Diagnostic::error(summary)
+            .at(resource.and_then(|resource| resource.location.clone()))
+            .hint("set `protect: false` in its entry and apply, then try again"));
+    }
+    let before = normalise(schema, &live.properties);
+    Ok(Some(change(Action::Delete, reason.to_owned(), Some(before))))
+}
+
+/// What the stack says holds; where it says nothing, what the state remembers.
+pub(super) fn is_protected(lifecycle: Option<Lifecycle>, owned: Option<&Owned>) -> bool {
+    let said = lifecycle.and_then(|lifecycle| lifecycle.protect);
+    said.unwrap_or_else(|| owned.is_some_and(|owned| owned.protect))
+}
+
+/// The mark that an object of this stack bears, where a live one bears it already.
+pub(super) fn standing_mark<'a>(
+    stack: &Stack,
+    address: &Address,
+    live: Option<&'a Live>,
+) -> Option<&'a Owner> {
+    live.and_then(|live| live.owner.as_ref())
+        .filter(|mark| mark.stack == stack.name && mark.address == *address)
+}

@@ -1,0 +1,295 @@
+//! One step: sends it, waits for what this run has just made to become usable, finds out what happened when no clear
+//! answer came, and checks that the result is what was planned.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::diff::{diff, normalise};
+use crate::model::{
+    Address, CloudError, CloudId, Condition, Create, Delete, ErrorKind, Event, Live, Map, Op, Owner, Path,
+    Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
+};
+
+/// A change is sent at most so often when it is not known what became of it.
+const SENDS: u32 = 3;
+/// How long a cloud may go on answering with what was there before a change.
+const STALE: Duration = Duration::from_secs(30);
+
+/// Everything that performing a step takes, decided before it starts.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub(super) step: StepId,
+    pub(super) address: Address,
+    pub(super) op: Op,
+    pub(super) ty: ResourceType,
+    pub(super) schema: &'static Schema,
+    pub(super) id: CloudId,
+    /// Fully known and normalised; empty for a deletion.
+    pub(super) properties: Map,
+    /// What must follow from the properties.
+    pub(super) predicted: Map,
+    /// What the plan saw.
+    pub(super) before: Option<Live>,
+    pub(super) owner: Owner,
+    pub(super) secrets: bool,
+    /// Whether this run made something that the step needs.
+    pub(super) fresh: bool,
+}
+
+/// Performs a step. The object as it is afterwards, or `None` where it is gone.
+pub(super) async fn perform(
+    task: &Task,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Option<Live>, CloudError> {
+    let live = match task.op {
+        Op::Create => create(task, clouds, events).await?,
+        Op::Update => update(task, clouds, events, task.before.as_ref()).await?,
+        Op::Adopt => update(task, clouds, events, task.before.as_ref()).await?,
+        Op::Restore => restore(task, clouds, events).await?,
+        Op::Delete | Op::DeleteFormer | Op::DeleteFirst => {
+            delete(task, clouds).await?;
+            return Ok(None);
+        }
+        Op::Forget => return Ok(None),
+    };
+    let live = converged(task, clouds, live).await?;
+    as_predicted(task, &live)?;
+    Ok(Some(live))
+}
+
+/// Waits, where waiting helps: the cloud says that something is not usable yet, and this run has just made it.
+async fn settled(
+    task: &Task,
+    events: &(dyn Fn(Event) + Sync),
+    began: Instant,
+    tries: u32,
+    error: CloudError,
+) -> Result<(), CloudError> {
+    let ErrorKind::Settling { window } = error.kind else { return Err(error) };
+    let pause = pause(tries);
+    if !task.fresh || began.elapsed() + pause > window {
+        return Err(error);
+    }
+    events(Event::Waiting { step: task.step, address: task.address.clone(), error });
+    sleep(pause).await;
+    Ok(())
+}
+
+/// 100 ms, doubled each time up to 5 s.
+fn pause(tries: u32) -> Duration {
+    Duration::from_millis(100).saturating_mul(1 << tries.min(6)).min(Duration::from_secs(5))
+}
+
+async fn create(
+    task: &Task,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Live, CloudError> {
+    let request = Create {
+        ty: &task.ty,
+        id: &task.id,
+        properties: &task.properties,
+        owner: &task.owner,
+        secrets: task.secrets,
+    };
+    let (began, mut tries, mut unclear) = (Instant::now(), 0, 0);
+    loop {
+        let error = match clouds.create(request).await {
+            Ok(live) => return Ok(live),
+            Err(error) => error,
+        };
+        match error.kind {
+            // It may have happened: what is there now decides.
+            ErrorKind::Unknown => {
+                unclear += 1;
+                if let Some(live) = ours(task, clouds).await? {
+                    return Ok(live);
+                }
+                if unclear == SENDS {
+                    return Err(error);
+                }
+            }
+            ErrorKind::AlreadyExists if unclear > 0 => {
+                return ours(task, clouds).await?.ok_or(error);
+            }
+            _ => {
+                settled(task, events, began, tries, error).await?;
+                tries += 1;
+            }
+        }
+    }
+}
+
+/// The object at the task's identity, if it is the one that this task made. "Not there" is asked for several times:
+/// a cloud may need a moment to show what it has just made.
+async fn ours(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, CloudError> {
+    for tries in 0..4 {
+        if let Some(live) = read(task, clouds).await? {
+            let marked = live.owner.as_ref().is_none_or(|owner| owner.nonce == task.owner.nonce);
+            let same = live.owner.is_some() || !task.schema.marked;
+            return Ok((marked && same).then_some(live));
+        }
+        sleep(pause(tries + 1)).await;
+    }
+    Ok(None)
+}
+
+async fn read(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, CloudError> {
+    let desired = (!task.properties.is_empty()).then_some(&task.properties);
+    clouds.read(Read { ty: &task.ty, id: &task.id, desired, secrets: task.secrets }).await
+}
+
+/// Makes `before` equal to the task's properties; sends nothing where there is nothing to change.
+async fn update(
+    task: &Task,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+    before: Option<&Live>,
+) -> Result<Live, CloudError> {
+    let Some(before) = before else {
+        return Err(vanished(task));
+    };
+    let edits = diff(task.schema, &normalise(task.schema, &before.properties), &task.properties);
+    let changed: Vec<Path> = edits.into_iter().map(|edit| edit.path).collect();
+    let marked = !task.schema.marked || before.owner.as_ref() == Some(&task.owner);
+    if changed.is_empty() && marked {
+        return Ok(before.clone());
+    }
+    let request = Update {
+        ty: &task.ty,
+        id: &task.id,
+        before,
+        properties: &task.properties,
+        changed: &changed,
+        owner: &task.owner,
+        secrets: task.secrets,
+    };
+    let (began, mut tries, mut unclear) = (Instant::now(), 0, 0);
+    loop {
+        match clouds.update(request).await {
+            Ok(live) => return Ok(live),
+            Err(error) if error.kind == ErrorKind::Unknown => {
+                unclear += 1;
+                let now = read(task, clouds).await?.ok_or_else(|| vanished(task))?;
+                if difference(task, &now).is_none() {
+                    return Ok(now);
+                }
+                if unclear == SENDS {
+                    return Err(error);
+                }
+            }
+            Err(error) => {
+                settled(task, events, began, tries, error).await?;
+                tries += 1;
+            }
+        }
+    }
+}
+
+async fn restore(
+    task: &Task,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Live, CloudError> {
+    let before = task.before.as_ref().ok_or_else(|| vanished(task))?;
+    let request = Restore {
+        ty: &task.ty,
+        id: &task.id,
+        before,
+        properties: &task.properties,
+        owner: &task.owner,
+        secrets: task.secrets,
+    };
+    let restored = match clouds.restore(request).await {
+        Ok(live) => live,
+        Err(error) if error.kind == ErrorKind::Unknown => match read(task, clouds).await? {
+            Some(live) if live.condition == Condition::Ready => live,
+            _ => clouds.restore(request).await?,
+        },
+        Err(error) => return Err(error),
+    };
+    update(task, clouds, events, Some(&restored)).await
+}
+
+async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
+    let Some(before) = &task.before else { return Ok(()) };
+    let request = Delete { ty: &task.ty, id: &task.id, before };
+    let mut unclear = 0;
+    loop {
+        let error = match clouds.delete(request).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
+            Err(error) => error,
+        };
+        if error.kind != ErrorKind::Unknown {
+            return Err(error);
+        }
+        unclear += 1;
+        match read(task, clouds).await? {
+            Some(live) if live.condition == Condition::Ready && unclear < SENDS => {}
+            Some(live) if live.condition == Condition::Ready => return Err(error),
+            Some(_) | None => return Ok(()),
+        }
+    }
+}
+
+/// Waits until the cloud shows what was asked for: success is what is live, not what was answered.
+async fn converged(task: &Task, clouds: &impl Provider, mut live: Live) -> Result<Live, CloudError> {
+    let began = Instant::now();
+    let mut tries = 0;
+    while let Some((path, is, shall)) = difference(task, &live) {
+        if began.elapsed() > STALE {
+            let message = format!("`{path}` is {is} although it was set to {shall}");
+            return Err(own_error(task, "NotConverged", message));
+        }
+        sleep(pause(tries)).await;
+        tries += 1;
+        live = read(task, clouds).await?.ok_or_else(|| vanished(task))?;
+    }
+    Ok(live)
+}
+
+/// The first difference between what is live and what was planned.
+fn difference(task: &Task, live: &Live) -> Option<(Path, String, String)> {
+    let edits = diff(task.schema, &normalise(task.schema, &live.properties), &task.properties);
+    let show = |value: Option<Value>| {
+        value.map_or_else(|| "not set".to_owned(), |value| value.to_json().to_string())
+    };
+    edits.into_iter().next().map(|edit| (edit.path, show(edit.before), show(edit.after)))
+}
+
+/// What the plan showed as following from the properties must be so: others were planned with it.
+fn as_predicted(task: &Task, live: &Live) -> Result<(), CloudError> {
+    for (name, predicted) in &task.predicted {
+        if let Some(found) = live.attributes.get(name)
+            && *predicted != *found
+            && predicted.as_map().is_none()
+        {
+            let message =
+                format!("`{name}` is {} and was planned as {}", found.to_text(), predicted.to_text());
+            return Err(own_error(task, "NotAsPlanned", message));
+        }
+    }
+    Ok(())
+}
+
+fn vanished(task: &Task) -> CloudError {
+    CloudError {
+        kind: ErrorKind::NotFound,
+        ..own_error(task, "Vanished", format!("`{}` is not there any more", task.id))
+    }
+}
+
+fn own_error(task: &Task, code: &str, message: String) -> CloudError {
+    CloudError {
+        cloud: task.ty.cloud(),
+        call: format!("{} {}", task.ty, task.id),
+        kind: ErrorKind::Invalid,
+        code: code.to_owned(),
+        message,
+        request_id: None,
+        hint: Some("plan again: it reads what is live".to_owned()),
+    }
+}
