@@ -6,6 +6,7 @@ mod aws;
 mod azure;
 mod cli;
 mod emulators;
+mod engine;
 mod gcp;
 mod golden;
 mod inputs;
