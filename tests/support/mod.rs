@@ -1,5 +1,7 @@
 //! What several suites share.
 
+pub mod lab;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
