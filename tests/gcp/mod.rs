@@ -1,1 +1,3 @@
-//! To come.
+//! Google Cloud: the sandbox's rules, and the provider against the sandbox.
+
+mod sandbox;
