@@ -1,1 +1,3 @@
-//! To come.
+//! What is planned for every property of every resource type, and for whole stacks.
+
+mod properties;
