@@ -123,7 +123,7 @@ impl Draft<'_> {
         let edits = diff(schema, &before, &self.properties);
         let whose = whose(self.facts, &self.resource.address, schema, live, self.owned);
         if let Condition::SoftDeleted { until } = &live.condition {
-            return self.restore(live, before, edits, *until, whose);
+            return self.restore(live, before, edits, *until, &whose);
         }
         match whose {
             Whose::Ours => self.keep(live, before, edits),
@@ -182,9 +182,9 @@ impl Draft<'_> {
         before: Map,
         edits: Vec<Edit>,
         until: Option<jiff::Timestamp>,
-        whose: Whose,
+        whose: &Whose,
     ) -> Result<Change, Diagnostic> {
-        if let Whose::Foreign(why) = &whose
+        if let Whose::Foreign(why) = whose
             && live.owner.is_some()
             && !self.resource.lifecycle.adopt
         {
@@ -263,11 +263,11 @@ pub(super) fn released(
     facts: &Facts<'_>,
     address: &Address,
     schema: &'static Schema,
+    resource: Option<&Resource>,
     owned: Option<&Owned>,
     live: Option<&Live>,
     reason: &str,
 ) -> Result<Option<Change>, Diagnostic> {
-    let resource = facts.stack.get(address);
     let ty = crate::model::ResourceType::new(schema.ty);
     let change = |action: Action, reason: String, before: Option<Map>| Change {
         address: address.clone(),

@@ -196,7 +196,10 @@ fn released(
         });
         let reason = if mode == Mode::Destroy { "the stack is destroyed" } else { "no longer in the stack" };
         decisions.push(match catalogue.get(&owned.ty) {
-            Some(schema) => decide::released(facts, address, schema, Some(owned), live, reason),
+            Some(schema) => {
+                let resource = resources.get(address).copied();
+                decide::released(facts, address, schema, resource, Some(owned), live, reason)
+            }
             None => {
                 Err(Diagnostic::error(format!("{address}: this mcm does not know the type {}", owned.ty))
                     .hint("use the mcm that made it, or let go of it with `mcm state rm`"))
@@ -207,7 +210,7 @@ fn released(
         let live = inventory.replaced.get(address).and_then(Observed::live);
         let reason = "an earlier run replaced it and did not come to delete it";
         if let Some(schema) = catalogue.get(&owned.ty) {
-            decisions.push(decide::released(facts, address, schema, Some(owned), live, reason));
+            decisions.push(decide::released(facts, address, schema, None, Some(owned), live, reason));
         }
     }
     if mode == Mode::Destroy {
@@ -218,7 +221,15 @@ fn released(
             let live = inventory.at(address).filter(|_| unrecorded);
             if decide::standing_mark(facts.stack, address, live).is_some() {
                 let reason = "the stack is destroyed";
-                decisions.push(decide::released(facts, address, resource.schema, None, live, reason));
+                decisions.push(decide::released(
+                    facts,
+                    address,
+                    resource.schema,
+                    Some(resource),
+                    None,
+                    live,
+                    reason,
+                ));
             }
         }
     }

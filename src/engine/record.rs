@@ -8,8 +8,9 @@ use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use super::step::Task;
 use super::undo;
 use crate::model::{
-    Address, Catalogue, Change, CloudError, CloudId, ErrorKind, Inventory, Ledger, LedgerError, Live, Map,
-    Nonce, OnDelete, Op, Owned, Owner, Plan, Resource, ResourceType, Schema, Stack, Standing, State, Step,
+    Action, Address, Catalogue, Change, CloudError, CloudId, ErrorKind, Inventory, Ledger, LedgerError, Live,
+    Map, Nonce, OnDelete, Op, Owned, Owner, Plan, Resource, ResourceType, Schema, Stack, Standing, State,
+    Step,
 };
 
 /// The books of one run.
@@ -36,10 +37,11 @@ impl<'a, L: Ledger> Record<'a, L> {
     ) -> Self {
         let resources = by_address(stack);
         let mut view = View::private();
+        let actions: BTreeMap<&Address, Action> =
+            plan.changes.iter().map(|change| (&change.address, change.action)).collect();
         for address in dependency_order(stack) {
-            let action = plan.change(address).map(|change| change.action);
-            let stays =
-                !matches!(action, None | Some(crate::model::Action::Create | crate::model::Action::Replace));
+            // What a `--target` leaves out stays as it is, too.
+            let stays = !matches!(actions.get(address), Some(Action::Create | Action::Replace));
             if let (Some(resource), true) = (resources.get(address), stays) {
                 view.desire(address, view.resolve(&resource.properties), Map::new());
                 if let Some(live) = inventory.at(address) {

@@ -45,8 +45,7 @@ pub(super) async fn perform(
 ) -> Result<Option<Live>, CloudError> {
     let live = match task.op {
         Op::Create => create(task, clouds, events).await?,
-        Op::Update => update(task, clouds, events, task.before.as_ref()).await?,
-        Op::Adopt => update(task, clouds, events, task.before.as_ref()).await?,
+        Op::Update | Op::Adopt => update(task, clouds, events, task.before.as_ref()).await?,
         Op::Restore => restore(task, clouds, events).await?,
         Op::Delete | Op::DeleteFormer | Op::DeleteFirst => {
             delete(task, clouds).await?;

@@ -13,11 +13,10 @@ pub(super) fn class(schema: &Schema, op: Op, now: Timestamp) -> Undo {
             }
             Deletion::Recreatable { .. } | Deletion::Irreversible { .. } => Undo::Exact,
         },
-        Op::Update | Op::Forget => Undo::Exact,
         Op::Adopt if schema.marked => {
             Undo::Equivalent { differs: "the ownership mark stays on it".to_owned() }
         }
-        Op::Adopt => Undo::Exact,
+        Op::Update | Op::Forget | Op::Adopt => Undo::Exact,
         Op::Restore => Undo::Equivalent { differs: "the time until which its name is held".to_owned() },
         Op::Delete | Op::DeleteFormer | Op::DeleteFirst => match schema.deletion {
             Deletion::Recreatable { loses: "" } => Undo::Exact,
