@@ -1,5 +1,7 @@
 //! How each cloud is reached: where, and with whose credentials.
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
 use crate::model::Secret;
 
 /// How the three clouds are reached. The default is the real clouds with ambient credentials.
@@ -20,6 +22,8 @@ pub struct AwsAccess {
     pub endpoint: Option<String>,
     /// Access key id and secret access key, or AWS's default chain.
     pub keys: Option<(String, Secret)>,
+    /// Carries every request instead of sockets of our own: an in-process cloud, for simulation.
+    pub http: Option<SharedHttpClient>,
 }
 
 /// How Google Cloud is reached.

@@ -13,6 +13,8 @@ pub(crate) enum Call {
     Read,
     /// It changes something: sent again only after an answer that says that nothing was changed.
     Change,
+    /// It writes a whole document, so that twice is as good as once: sent again after a conflict, too.
+    Put,
 }
 
 /// A failed attempt, before it is known whether there will be another.
@@ -30,8 +32,12 @@ impl From<CloudError> for Attempt {
     }
 }
 
-/// At most this many sends of one call.
-const SENDS: u32 = 6;
+/// At most this many sends of one read.
+const READS: u32 = 6;
+/// At most this many sends of one change.
+const CHANGES: u32 = 3;
+/// A refused change waits longer before it is sent again, because it is sent so seldom.
+const PATIENCE: u32 = 4;
 /// No waiting past this, from the first send.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The first pause; each further one is twice as long, up to [`LONGEST`], with jitter.
@@ -44,6 +50,10 @@ where
     F: Future<Output = Result<T, Attempt>>,
 {
     let start = Instant::now();
+    let (sends, patience) = match call {
+        Call::Read => (READS, 1),
+        Call::Change | Call::Put => (CHANGES, PATIENCE),
+    };
     let mut sent = 0;
     loop {
         let attempt = match send().await {
@@ -51,8 +61,8 @@ where
             Err(attempt) => attempt,
         };
         sent += 1;
-        let pause = attempt.retry_after.unwrap_or_else(|| back_off(sent));
-        if sent == SENDS || !transient(call, attempt.error.kind) || start.elapsed() + pause > DEADLINE {
+        let pause = attempt.retry_after.unwrap_or_else(|| back_off(sent) * patience);
+        if sent == sends || !transient(call, attempt.error.kind) || start.elapsed() + pause > DEADLINE {
             return Err(attempt.error);
         }
         tracing::debug!(error = %attempt.error, ?pause, "sending again");
@@ -65,9 +75,9 @@ fn transient(call: Call, kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::Throttled | ErrorKind::Unreachable => true,
         ErrorKind::Unknown => call == Call::Read,
+        ErrorKind::Conflict => call == Call::Put,
         ErrorKind::NotFound
         | ErrorKind::AlreadyExists
-        | ErrorKind::Conflict
         | ErrorKind::Denied
         | ErrorKind::Credentials
         | ErrorKind::Invalid

@@ -1,26 +1,148 @@
-//! Aws: the client, the table of resource types, the account guard.
+//! AWS: the client, the table of resource types, the account guard.
+//!
+//! Nothing is sent, and no credential is looked for, before the first request. The SDK's own retries are off:
+//! [`retry`] is the one place where a call is sent more than once. Everything AWS answers becomes a
+//! [`CloudError`] in `error.rs`, and nowhere else.
 
+mod bucket;
+mod bucket_policy;
+mod connect;
+mod document;
+mod error;
+mod place;
+mod policy;
+mod role;
+mod tags;
+
+use std::error::Error;
+use std::future::Future;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::retry::{Call, retry};
 use super::{AwsAccess, Kind};
-use crate::model::{AwsPlace, CloudError, ResourceType, Schema};
+use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
+use connect::Clients;
 
 /// Every resource type of this cloud.
-static KINDS: &[&dyn Kind<Aws>] = &[];
+static KINDS: &[&dyn Kind<Aws>] = &[&role::Role, &bucket::Bucket, &bucket_policy::BucketPolicy];
+
+/// At most this many requests to AWS at once: below what S3 and IAM throttle, above what a stack's reads need.
+const AT_ONCE: usize = 64;
 
 /// The cloud's client; made at the first request.
 pub(crate) struct Aws {
-    _place: AwsPlace,
-    _access: AwsAccess,
+    place: AwsPlace,
+    access: AwsAccess,
+    clients: OnceCell<Clients>,
+    slots: Semaphore,
 }
 
 impl Aws {
     /// Touches no network.
     pub(crate) fn new(place: AwsPlace, access: AwsAccess) -> Self {
-        Self { _place: place, _access: access }
+        Self { place, access, clients: OnceCell::new(), slots: Semaphore::new(AT_ONCE) }
     }
 
     /// Checks live that the credentials belong to the account that the stack names.
     pub(crate) async fn guard(&self) -> Result<(), CloudError> {
-        Ok(())
+        let sts = &self.clients().await?.sts;
+        let me = self.read("sts:GetCallerIdentity", || sts.get_caller_identity().send()).await?;
+        let actual = me.account().unwrap_or_default();
+        if actual == self.place.account {
+            return Ok(());
+        }
+        Err(CloudError {
+            cloud: Cloud::Aws,
+            call: "sts:GetCallerIdentity".to_owned(),
+            kind: ErrorKind::WrongAccount,
+            code: String::new(),
+            message: format!(
+                "the credentials belong to account {actual} ({}), but the stack names account {}",
+                me.arn().unwrap_or("unknown identity"),
+                self.place.account
+            ),
+            request_id: None,
+            hint: Some(format!(
+                "use credentials of account {}, or correct `clouds.aws.account` if {actual} is meant",
+                self.place.account
+            )),
+        })
+    }
+
+    /// Where the stack's AWS resources are.
+    fn place(&self) -> &AwsPlace {
+        &self.place
+    }
+
+    /// Whether requests go somewhere else than to AWS itself.
+    async fn is_elsewhere(&self) -> Result<bool, CloudError> {
+        Ok(self.clients().await?.elsewhere)
+    }
+
+    async fn clients(&self) -> Result<&Clients, CloudError> {
+        self.clients.get_or_try_init(|| connect::connect(&self.place, &self.access)).await
+    }
+
+    async fn iam(&self) -> Result<&aws_sdk_iam::Client, CloudError> {
+        Ok(&self.clients().await?.iam)
+    }
+
+    async fn s3(&self) -> Result<&aws_sdk_s3::Client, CloudError> {
+        Ok(&self.clients().await?.s3)
+    }
+
+    /// Sends a call that changes nothing.
+    async fn read<O, E, F>(&self, name: &str, send: impl FnMut() -> F) -> Result<O, CloudError>
+    where
+        F: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        self.send(Call::Read, name, send).await
+    }
+
+    /// Sends a call that changes something.
+    async fn change<O, E, F>(&self, name: &str, send: impl FnMut() -> F) -> Result<O, CloudError>
+    where
+        F: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        self.send(Call::Change, name, send).await
+    }
+
+    /// Sends a call that writes a whole document: twice is as good as once.
+    async fn put<O, E, F>(&self, name: &str, send: impl FnMut() -> F) -> Result<O, CloudError>
+    where
+        F: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        self.send(Call::Put, name, send).await
+    }
+
+    async fn send<O, E, F>(
+        &self,
+        call: Call,
+        name: &str,
+        mut send: impl FnMut() -> F,
+    ) -> Result<O, CloudError>
+    where
+        F: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        retry(call, || {
+            // The request is built before its slot is free, and sent after.
+            let request = send();
+            async {
+                // The semaphore is never closed.
+                let _slot = self.slots.acquire().await;
+                tracing::debug!(call = name, "AWS");
+                request.await.map_err(|failure| error::attempt(call, name, &failure))
+            }
+        })
+        .await
     }
 }
 
