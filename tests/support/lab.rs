@@ -74,7 +74,7 @@ impl Lab {
         });
         let token = |token: &str| Some(Secret::new(token));
         let access = Access {
-            aws: AwsAccess { endpoint: Some(endpoints.aws.clone()), keys },
+            aws: AwsAccess { endpoint: Some(endpoints.aws.clone()), keys, http: None },
             gcp: GcpAccess { endpoint: Some(endpoints.gcp.clone()), token: token(sandbox::GCP_TOKEN) },
             azure: AzureAccess {
                 endpoint: Some(endpoints.azure.clone()),
