@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::super::World;
 use super::super::world::Record;
-use super::arm::{self, Tags};
+use super::arm::Tags;
 use super::body::{self, Settings, Wanted, bad};
 use super::groups::{self, Group};
 use super::wire::{Answer, Call, Refusal, Reply};
