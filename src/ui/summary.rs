@@ -1,0 +1,103 @@
+//! How a run ended.
+
+use std::time::Duration;
+
+use super::plan::{Counts, describe};
+use super::{error, text};
+use crate::model::{Diagnostic, Failure, Kept, Op};
+
+/// `Done in 4.2 s: 3 added, 1 changed, 0 destroyed.`
+pub fn applied(counts: Counts, took: Duration) -> String {
+    let mut parts = Vec::new();
+    for (count, what) in [(counts.adopt, "adopted"), (counts.restore, "restored")] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.push(format!("{} added", counts.add));
+    parts.push(format!("{} changed", counts.change));
+    parts.push(format!("{} destroyed", counts.destroy));
+    if counts.forget > 0 {
+        parts.push(format!("{} forgotten", counts.forget));
+    }
+    format!("Done in {}: {}.", seconds(took), parts.join(", "))
+}
+
+/// Each failure of a run, with its cause and the way out.
+pub fn failures(failures: &[Failure]) -> Vec<Diagnostic> {
+    let diagnose = |failure: &Failure| {
+        let what = format!("{} could not be {}", failure.address, done(failure.op));
+        error::diagnose(&what, &failure.error)
+    };
+    failures.iter().map(diagnose).collect()
+}
+
+/// What a run that was rolled back whole says of itself.
+pub fn rolled_back(undone: usize) -> String {
+    match undone {
+        0 => "Nothing was changed.".to_owned(),
+        1 => "The one step that was done is undone: everything is as it was before.".to_owned(),
+        _ => format!("All {undone} steps that were done are undone: everything is as it was before."),
+    }
+}
+
+/// What a run says that left something behind, and the way on.
+pub fn stuck(undone: usize, kept: &[Kept], command: &str) -> Diagnostic {
+    let mut detail = match undone {
+        0 => "nothing was undone".to_owned(),
+        1 => "one step was undone".to_owned(),
+        _ => format!("{undone} steps were undone"),
+    };
+    for Kept { address, op, why } in kept {
+        detail.push_str(&format!("\n- {address}: {} and left in place: {}", done(*op), text::line(why)));
+    }
+    Diagnostic::error(format!(
+        "{} left as the failed run made {}",
+        if kept.len() == 1 { "one step is".to_owned() } else { format!("{} steps are", kept.len()) },
+        if kept.len() == 1 { "it" } else { "them" },
+    ))
+    .detail(detail)
+    .hint(format!("mend the cause, then resume with `{command}`: it goes on from what is there"))
+}
+
+/// What was done, as a participle.
+pub(super) fn done(op: Op) -> &'static str {
+    match op {
+        Op::Create => "created",
+        Op::Update => "updated",
+        Op::Restore => "restored",
+        Op::Adopt => "adopted",
+        Op::Delete => "deleted",
+        Op::DeleteFormer => "deleted (the former one)",
+        Op::DeleteFirst => "deleted (to be made anew)",
+        Op::Forget => "forgotten",
+    }
+}
+
+/// What is being done.
+pub(super) fn doing(op: Op) -> &'static str {
+    match op {
+        Op::Create => "creating",
+        Op::Update => "updating",
+        Op::Restore => "restoring",
+        Op::Adopt => "adopting",
+        Op::Delete => "deleting",
+        Op::DeleteFormer => "deleting the former",
+        Op::DeleteFirst => "deleting first",
+        Op::Forget => "forgetting",
+    }
+}
+
+/// What undoes a step, named by the step itself.
+pub(super) fn undoing(op: Op) -> String {
+    format!("undoing {}", describe(op))
+}
+
+/// `4.2 s`, or `3 min 12 s`.
+pub(super) fn seconds(took: Duration) -> String {
+    if took.as_secs() < 100 {
+        format!("{:.1} s", took.as_secs_f64())
+    } else {
+        format!("{} min {} s", took.as_secs() / 60, took.as_secs() % 60)
+    }
+}
