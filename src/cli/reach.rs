@@ -1,0 +1,143 @@
+//! How the clouds of a stack are reached: the real ones, the embedded ones, or where an endpoint points.
+
+use crate::model::{Clouds, Diagnostic, Secret, Stack};
+use crate::provider::{Access, Router};
+#[cfg(feature = "sandbox")]
+use crate::sandbox;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::workspace::Workspace;
+
+/// The clouds, ready to be asked. Whoever holds it keeps the sandbox alive.
+pub(super) struct Reach {
+    /// The port over the three.
+    pub(super) router: Router,
+    #[cfg(feature = "sandbox")]
+    _session: Option<sandbox::Session>,
+}
+
+/// Opens the way to the clouds of a stack; starts the sandbox if it is wanted. Sends nothing.
+pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, Failure> {
+    // Two TLS back ends in one program: one of them has to be named. Only the first call counts.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut access = Access::default();
+    #[cfg(feature = "sandbox")]
+    let session = if workspace.sandbox {
+        workspace.prepare()?;
+        let session = sandbox::Session::open(sandbox_options(workspace, &stack.clouds)).await.map_err(sandbox_failed)?;
+        enter_sandbox(&mut access, &session.endpoints, &stack.clouds);
+        Some(session)
+    } else {
+        None
+    };
+    #[cfg(not(feature = "sandbox"))]
+    refuse_sandbox(workspace).await?;
+    explicit_endpoints(&mut access, &stack.clouds, std::env::var("AWS_ENDPOINT_URL").ok())?;
+    Ok(Reach {
+        router: Router::new(&stack.clouds, &access),
+        #[cfg(feature = "sandbox")]
+        _session: session,
+    })
+}
+
+/// The embedded clouds, as a stack needs them.
+#[cfg(feature = "sandbox")]
+pub(super) fn sandbox_options(workspace: &Workspace, clouds: &Clouds) -> sandbox::Options {
+    let mut accounts = sandbox::Accounts::default();
+    accounts.aws.extend(clouds.aws.iter().map(|place| place.account.clone()));
+    accounts.gcp.extend(clouds.gcp.iter().map(|place| place.project.clone()));
+    accounts.azure.extend(clouds.azure.iter().map(|place| place.subscription.to_lowercase()));
+    sandbox::Options {
+        data: workspace.sandbox_folder(),
+        port: None,
+        latency: std::time::Duration::ZERO,
+        accounts,
+    }
+}
+
+/// What to do when the sandbox does not start.
+#[cfg(feature = "sandbox")]
+pub(super) fn sandbox_failed(error: sandbox::SandboxError) -> Failure {
+    use std::error::Error as _;
+    let diagnostic = Diagnostic::error(format!("the sandbox could not be started: {error}"));
+    match (&error, error.source()) {
+        (sandbox::SandboxError::Busy { .. }, _) => {
+            Failure::refused(diagnostic.hint("stop that process first; `--sandbox` uses the server that runs already"))
+        }
+        (sandbox::SandboxError::Io { .. }, Some(cause)) => {
+            Failure::new(Exit::Failed, diagnostic.detail(super::failure::chain(cause)))
+        }
+        (sandbox::SandboxError::Io { .. }, None) => Failure::new(Exit::Failed, diagnostic),
+    }
+}
+
+#[cfg(feature = "sandbox")]
+fn enter_sandbox(access: &mut Access, endpoints: &sandbox::Endpoints, clouds: &Clouds) {
+    access.aws.endpoint = Some(endpoints.aws.clone());
+    access.aws.keys = clouds.aws.as_ref().map(|place| {
+        let (id, secret) = sandbox::aws_keys(&place.account);
+        (id, Secret::new(secret))
+    });
+    access.gcp.endpoint = Some(endpoints.gcp.clone());
+    access.gcp.token = Some(Secret::new(sandbox::GCP_TOKEN));
+    access.azure.endpoint = Some(endpoints.azure.clone());
+    access.azure.token = Some(Secret::new(sandbox::AZURE_TOKEN));
+}
+
+#[cfg(not(feature = "sandbox"))]
+async fn refuse_sandbox(workspace: &Workspace) -> Result<(), Failure> {
+    if workspace.sandbox {
+        let diagnostic = Diagnostic::error("this mcm was built without the sandbox")
+            .hint("build it with `cargo build` (the feature `sandbox` is on by default)");
+        return Err(Failure::new(Exit::Invalid, diagnostic));
+    }
+    std::future::ready(Ok(())).await
+}
+
+/// An endpoint that is named wins for its cloud, over the sandbox too. Over plain HTTP only dummy credentials are
+/// ever sent, and only to this machine.
+fn explicit_endpoints(access: &mut Access, clouds: &Clouds, aws_variable: Option<String>) -> Result<(), Failure> {
+    /// Emulators take any token.
+    const DUMMY: &str = "mcm-emulator";
+    let variable = aws_variable.filter(|endpoint| !endpoint.is_empty());
+    if let Some(place) = &clouds.aws
+        && let Some(endpoint) = place.endpoint.clone().or(variable)
+    {
+        let plain = checked("clouds.aws.endpoint (or AWS_ENDPOINT_URL)", &endpoint)?;
+        let ambient = std::env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|id| !id.is_empty());
+        // Emulators tell accounts by the access key id.
+        access.aws.keys = (plain && !ambient).then(|| (place.account.clone(), Secret::new(DUMMY)));
+        access.aws.endpoint = Some(endpoint);
+    }
+    if let Some(endpoint) = clouds.gcp.as_ref().and_then(|place| place.endpoint.clone()) {
+        let plain = checked("clouds.gcp.endpoint", &endpoint)?;
+        access.gcp.token = plain.then(|| Secret::new(DUMMY));
+        access.gcp.endpoint = Some(endpoint);
+    }
+    if let Some(endpoint) = clouds.azure.as_ref().and_then(|place| place.endpoint.clone()) {
+        let plain = checked("clouds.azure.endpoint", &endpoint)?;
+        access.azure.token = plain.then(|| Secret::new(DUMMY));
+        access.azure.endpoint = Some(endpoint);
+    }
+    Ok(())
+}
+
+/// Whether an endpoint is plain HTTP, which is accepted on this machine alone.
+fn checked(what: &str, endpoint: &str) -> Result<bool, Failure> {
+    let refused = |why: &str| {
+        let diagnostic = Diagnostic::error(format!("{what} {why}: {}", crate::ui::text::line(endpoint)))
+            .hint("use an https:// address, or http:// on 127.0.0.1, [::1] or localhost");
+        Failure::new(Exit::Invalid, diagnostic)
+    };
+    let Ok(uri) = endpoint.parse::<http::Uri>() else { return Err(refused("is not an address")) };
+    let host = uri.host().unwrap_or_default();
+    let loopback = host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") if !host.is_empty() => Ok(false),
+        Some("http") if loopback => Ok(true),
+        Some("http") => Err(refused("is plain HTTP to another machine")),
+        Some(_) | None => Err(refused("is not an address")),
+    }
+}

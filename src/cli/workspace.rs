@@ -1,0 +1,135 @@
+//! Where a stack lies on disk, and what of mcm's lies beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Address, Catalogue, Diagnostic, Stack, State};
+use crate::stack::{self, Dialect, Given, Source};
+use crate::store::{Folder, make_private_folder};
+use crate::{provider, trust, ui};
+
+use super::Context;
+use super::exit::Exit;
+use super::failure::Failure;
+
+/// The file of a stack whose folder is named.
+const STACK_FILE: &str = "stack.yaml";
+
+/// A stack's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Workspace {
+    /// The stack file.
+    pub(super) file: PathBuf,
+    /// Its folder; never empty.
+    pub(super) folder: PathBuf,
+    /// Whether the embedded clouds are used: their state is kept apart.
+    pub(super) sandbox: bool,
+}
+
+/// A stack that was read, with the resource types it was read by.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) stack: Stack,
+    pub(super) catalogue: Catalogue,
+}
+
+impl Workspace {
+    /// Finds the stack that an argument names: its folder, its file, or nothing for the working directory.
+    pub(super) fn find(argument: Option<&Path>, sandbox: bool) -> Result<Self, Failure> {
+        let named = argument.unwrap_or(Path::new("."));
+        let file = match fs::metadata(named) {
+            Ok(found) if found.is_dir() && argument.is_none() => PathBuf::from(STACK_FILE),
+            Ok(found) if found.is_dir() => named.join(STACK_FILE),
+            Ok(_) => named.to_owned(),
+            Err(error) => {
+                let summary = format!("there is no stack at {}", ui::text::line(&named.to_string_lossy()));
+                let hint = "name a stack's folder or file, such as stacks/image-recognition";
+                let diagnostic = Diagnostic::error(summary).detail(error.to_string()).hint(hint);
+                return Err(Failure::new(Exit::Invalid, diagnostic));
+            }
+        };
+        if !file.is_file() {
+            let folder = if argument.is_none() { "the working directory".to_owned() } else { named.display().to_string() };
+            let diagnostic = Diagnostic::error(format!("there is no {STACK_FILE} in {}", ui::text::line(&folder)))
+                .hint("name a stack's folder or file, such as stacks/image-recognition, or go there with -C");
+            return Err(Failure::new(Exit::Invalid, diagnostic));
+        }
+        let folder = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Ok(Self { file, folder, sandbox })
+    }
+
+    /// Reads the stack file; warnings go to stderr.
+    pub(super) fn load(&self, variables: Vec<Given>, context: &Context) -> Result<Loaded, Failure> {
+        let catalogue = provider::catalogue();
+        // A variable that is not Unicode can be named by no stack file.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let source = Source { file: self.file.clone(), variables, environment: environment.collect() };
+        let dialect = Dialect { catalogue: &catalogue, trust: trust::expand };
+        let (stack, warnings) = stack::parse(&source, dialect)?;
+        context.warn(&warnings);
+        Ok(Loaded { stack, catalogue })
+    }
+
+    /// `.mcm` beside the stack file.
+    fn own_folder(&self) -> PathBuf {
+        self.folder.join(".mcm")
+    }
+
+    /// The sandbox's data.
+    #[cfg(feature = "sandbox")]
+    pub(super) fn sandbox_folder(&self) -> PathBuf {
+        self.own_folder().join("sandbox")
+    }
+
+    /// What the stack owns: in the real clouds, or in the embedded ones.
+    pub(super) fn state(&self) -> Folder {
+        Folder::new(if self.sandbox { self.own_folder().join("sandbox/state") } else { self.own_folder() })
+    }
+
+    /// Makes `.mcm` and keeps it out of version control.
+    pub(super) fn prepare(&self) -> Result<(), Failure> {
+        let folder = self.own_folder();
+        let made = make_private_folder(&folder).and_then(|()| {
+            let ignore = folder.join(".gitignore");
+            if ignore.exists() { Ok(()) } else { fs::write(ignore, "*\n") }
+        });
+        made.map_err(|error| Failure::io(format!("{} cannot be used", folder.display()), &error))
+    }
+}
+
+impl Loaded {
+    /// Refuses addresses that neither the stack nor its state knows.
+    pub(super) fn require(&self, addresses: &[Address], state: &State) -> Result<(), Failure> {
+        let known = |address: &Address| {
+            self.stack.get(address).is_some()
+                || state.resources.contains_key(address)
+                || state.replaced.contains_key(address)
+        };
+        let unknown: Vec<Diagnostic> = addresses
+            .iter()
+            .filter(|address| !known(address))
+            .map(|address| {
+                let known = self.stack.resources.iter().map(|resource| resource.address.as_str());
+                let diagnostic = Diagnostic::error(format!("the stack has no `{address}`"));
+                match closest(address.as_str(), known) {
+                    Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+                    None => diagnostic.hint("`mcm graph` shows all addresses"),
+                }
+            })
+            .collect();
+        if unknown.is_empty() { Ok(()) } else { Err(Failure { exit: Exit::Invalid, diagnostics: unknown }) }
+    }
+}
+
+/// The known word that is most like the one that was written.
+pub(super) fn closest<'w>(written: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    /// Less alike than this is no suggestion.
+    const ALIKE: f64 = 0.7;
+    let rated = known.map(|word| (strsim::jaro_winkler(written, word), word));
+    let best = rated.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (best.0 >= ALIKE).then_some(best.1)
+}
