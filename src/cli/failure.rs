@@ -119,7 +119,9 @@ impl From<ObserveError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = match &error {
-            StoreError::Io { .. } => (Exit::Failed, "nothing was changed; mend the file or folder and run it again"),
+            StoreError::Io { .. } => {
+                (Exit::Failed, "nothing was changed; mend the file or folder and run it again")
+            }
             StoreError::Corrupt { .. } => (
                 Exit::Invalid,
                 "it is left as it is. Restore it from a copy; or move it away and take the objects back with `mcm import`",
@@ -146,11 +148,17 @@ impl From<LockError> for Failure {
                     || "by a run that is just starting or ending".to_owned(),
                     |by| {
                         let since = by.since.strftime("%Y-%m-%d %H:%M:%S UTC");
-                        format!("by {}, process {} on {}, since {since}, for `mcm {}`", by.holder, by.pid, by.host, by.command)
+                        format!(
+                            "by {}, process {} on {}, since {since}, for `mcm {}`",
+                            by.holder, by.pid, by.host, by.command
+                        )
                     },
                 );
-                let waited =
-                    if waited.is_zero() { String::new() } else { format!("; waited {} s", waited.as_secs_f64()) };
+                let waited = if waited.is_zero() {
+                    String::new()
+                } else {
+                    format!("; waited {} s", waited.as_secs_f64())
+                };
                 let diagnostic = Diagnostic::error(error.to_string())
                     .detail(format!("it is held {holder}{waited}"))
                     .hint("wait for that run to end, or give `--lock-timeout 60s`; the lock ends with its process");
@@ -179,11 +187,12 @@ impl From<Refusal> for Failure {
                 let show = |value: &Option<crate::model::Value>| {
                     value.as_ref().map_or_else(|| "nothing".to_owned(), |value| value.to_json().to_string())
                 };
-                let lines = moved
-                    .iter()
-                    .map(|(attribute, then, now)| format!("{attribute}: was {}, is {}", show(then), show(now)));
+                let lines = moved.iter().map(|(attribute, then, now)| {
+                    format!("{attribute}: was {}, is {}", show(then), show(now))
+                });
                 let lines: Vec<_> = lines.collect();
-                let diagnostic = if lines.is_empty() { diagnostic } else { diagnostic.detail(lines.join("\n")) };
+                let diagnostic =
+                    if lines.is_empty() { diagnostic } else { diagnostic.detail(lines.join("\n")) };
                 diagnostic.hint("make a new plan, and have that approved")
             }
         })

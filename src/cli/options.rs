@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, FalseyValueParser};
 
 use crate::model::Address;
 use crate::stack::Given;
@@ -16,7 +16,7 @@ pub(super) struct Global {
     #[arg(short = 'C', long = "chdir", value_name = "DIR", global = true)]
     pub(super) directory: Option<PathBuf>,
     /// Run against the three embedded clouds instead of the real ones
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "MCM_SANDBOX", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(super) sandbox: bool,
     /// Write no colours (NO_COLOR does the same)
     #[arg(long, global = true)]
@@ -31,13 +31,6 @@ pub(super) struct Global {
     /// Tell what is sent where, on stderr; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-}
-
-/// Which stack, with which variables.
-#[derive(Args, Clone, Debug, Default)]
-pub(super) struct StackOptions {
-    #[command(flatten)]
-    pub(super) variables: Variables,
 }
 
 /// Variables from the command line.
@@ -59,15 +52,29 @@ impl Variables {
     }
 }
 
-/// Which part of a stack, and how it is planned.
+/// Which part of a stack.
 #[derive(Args, Clone, Debug, Default)]
-pub(super) struct PlanOptions {
+pub(super) struct Targets {
     /// Only this address and what it needs; may be repeated
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) target: Vec<Address>,
     /// Not this address, nor what needs it; may be repeated
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) exclude: Vec<Address>,
+}
+
+impl Targets {
+    /// Every address that is named.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Address> {
+        self.target.iter().chain(&self.exclude)
+    }
+}
+
+/// Which part of a stack, and how it is planned.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct PlanOptions {
+    #[command(flatten)]
+    pub(super) targets: Targets,
     /// Allow that an object is deleted before its successor of the same name is made
     #[arg(long)]
     pub(super) allow_recreate: bool,
@@ -104,7 +111,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     Address::parse(text).map_err(|error| error.to_string())
 }
 
-fn parallelism(text: &str) -> Result<usize, String> {
+pub(super) fn parallelism(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=256) => Ok(number),
         Ok(_) | Err(_) => Err("expected a number from 1 to 256".to_owned()),

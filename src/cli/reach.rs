@@ -14,7 +14,7 @@ pub(super) struct Reach {
     /// The port over the three.
     pub(super) router: Router,
     #[cfg(feature = "sandbox")]
-    _session: Option<sandbox::Session>,
+    session: Option<sandbox::Session>,
 }
 
 /// Opens the way to the clouds of a stack; starts the sandbox if it is wanted. Sends nothing.
@@ -25,7 +25,9 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     #[cfg(feature = "sandbox")]
     let session = if workspace.sandbox {
         workspace.prepare()?;
-        let session = sandbox::Session::open(sandbox_options(workspace, &stack.clouds)).await.map_err(sandbox_failed)?;
+        let session = sandbox::Session::open(sandbox_options(workspace, &stack.clouds))
+            .await
+            .map_err(sandbox_failed)?;
         enter_sandbox(&mut access, &session.endpoints, &stack.clouds);
         Some(session)
     } else {
@@ -37,8 +39,22 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     Ok(Reach {
         router: Router::new(&stack.clouds, &access),
         #[cfg(feature = "sandbox")]
-        _session: session,
+        session: session,
     })
+}
+
+impl Reach {
+    /// Lets a sandbox of our own finish what it is answering, and ends it.
+    #[cfg_attr(
+        not(feature = "sandbox"),
+        expect(clippy::unused_async, reason = "the sandbox needs to be awaited")
+    )]
+    pub(super) async fn close(self) {
+        #[cfg(feature = "sandbox")]
+        if let Some(session) = self.session {
+            session.close().await;
+        }
+    }
 }
 
 /// The embedded clouds, as a stack needs them.
@@ -62,9 +78,9 @@ pub(super) fn sandbox_failed(error: sandbox::SandboxError) -> Failure {
     use std::error::Error as _;
     let diagnostic = Diagnostic::error(format!("the sandbox could not be started: {error}"));
     match (&error, error.source()) {
-        (sandbox::SandboxError::Busy { .. }, _) => {
-            Failure::refused(diagnostic.hint("stop that process first; `--sandbox` uses the server that runs already"))
-        }
+        (sandbox::SandboxError::Busy { .. }, _) => Failure::refused(
+            diagnostic.hint("stop that process first; `--sandbox` uses the server that runs already"),
+        ),
         (sandbox::SandboxError::Io { .. }, Some(cause)) => {
             Failure::new(Exit::Failed, diagnostic.detail(super::failure::chain(cause)))
         }
@@ -97,9 +113,11 @@ async fn refuse_sandbox(workspace: &Workspace) -> Result<(), Failure> {
 
 /// An endpoint that is named wins for its cloud, over the sandbox too. Over plain HTTP only dummy credentials are
 /// ever sent, and only to this machine.
-fn explicit_endpoints(access: &mut Access, clouds: &Clouds, aws_variable: Option<String>) -> Result<(), Failure> {
-    /// Emulators take any token.
-    const DUMMY: &str = "mcm-emulator";
+fn explicit_endpoints(
+    access: &mut Access,
+    clouds: &Clouds,
+    aws_variable: Option<String>,
+) -> Result<(), Failure> {
     let variable = aws_variable.filter(|endpoint| !endpoint.is_empty());
     if let Some(place) = &clouds.aws
         && let Some(endpoint) = place.endpoint.clone().or(variable)
@@ -107,21 +125,27 @@ fn explicit_endpoints(access: &mut Access, clouds: &Clouds, aws_variable: Option
         let plain = checked("clouds.aws.endpoint (or AWS_ENDPOINT_URL)", &endpoint)?;
         let ambient = std::env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|id| !id.is_empty());
         // Emulators tell accounts by the access key id.
-        access.aws.keys = (plain && !ambient).then(|| (place.account.clone(), Secret::new(DUMMY)));
+        access.aws.keys = (plain && !ambient).then(|| (place.account.clone(), Secret::new("mcm-emulator")));
         access.aws.endpoint = Some(endpoint);
     }
     if let Some(endpoint) = clouds.gcp.as_ref().and_then(|place| place.endpoint.clone()) {
         let plain = checked("clouds.gcp.endpoint", &endpoint)?;
-        access.gcp.token = plain.then(|| Secret::new(DUMMY));
+        access.gcp.token = plain.then(|| Secret::new(DUMMIES[0]));
         access.gcp.endpoint = Some(endpoint);
     }
     if let Some(endpoint) = clouds.azure.as_ref().and_then(|place| place.endpoint.clone()) {
         let plain = checked("clouds.azure.endpoint", &endpoint)?;
-        access.azure.token = plain.then(|| Secret::new(DUMMY));
+        access.azure.token = plain.then(|| Secret::new(DUMMIES[1]));
         access.azure.endpoint = Some(endpoint);
     }
     Ok(())
 }
+
+/// What emulators take for a token; the sandbox's own, so that a stack can point at one that is served.
+#[cfg(feature = "sandbox")]
+const DUMMIES: [&str; 2] = [sandbox::GCP_TOKEN, sandbox::AZURE_TOKEN];
+#[cfg(not(feature = "sandbox"))]
+const DUMMIES: [&str; 2] = ["mcm-emulator", "mcm-emulator"];
 
 /// Whether an endpoint is plain HTTP, which is accepted on this machine alone.
 fn checked(what: &str, endpoint: &str) -> Result<bool, Failure> {
@@ -133,7 +157,10 @@ fn checked(what: &str, endpoint: &str) -> Result<bool, Failure> {
     let Ok(uri) = endpoint.parse::<http::Uri>() else { return Err(refused("is not an address")) };
     let host = uri.host().unwrap_or_default();
     let loopback = host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
     match uri.scheme_str() {
         Some("https") if !host.is_empty() => Ok(false),
         Some("http") if loopback => Ok(true),

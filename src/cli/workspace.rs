@@ -49,9 +49,15 @@ impl Workspace {
             }
         };
         if !file.is_file() {
-            let folder = if argument.is_none() { "the working directory".to_owned() } else { named.display().to_string() };
-            let diagnostic = Diagnostic::error(format!("there is no {STACK_FILE} in {}", ui::text::line(&folder)))
-                .hint("name a stack's folder or file, such as stacks/image-recognition, or go there with -C");
+            let folder = if argument.is_none() {
+                "the working directory".to_owned()
+            } else {
+                named.display().to_string()
+            };
+            let diagnostic =
+                Diagnostic::error(format!("there is no {STACK_FILE} in {}", ui::text::line(&folder))).hint(
+                    "name a stack's folder or file, such as stacks/image-recognition, or go there with -C",
+                );
             return Err(Failure::new(Exit::Invalid, diagnostic));
         }
         let folder = match file.parent() {
@@ -65,8 +71,8 @@ impl Workspace {
     pub(super) fn load(&self, variables: Vec<Given>, context: &Context) -> Result<Loaded, Failure> {
         let catalogue = provider::catalogue();
         // A variable that is not Unicode can be named by no stack file.
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let source = Source { file: self.file.clone(), variables, environment: environment.collect() };
         let dialect = Dialect { catalogue: &catalogue, trust: trust::expand };
         let (stack, warnings) = stack::parse(&source, dialect)?;
@@ -103,14 +109,17 @@ impl Workspace {
 
 impl Loaded {
     /// Refuses addresses that neither the stack nor its state knows.
-    pub(super) fn require(&self, addresses: &[Address], state: &State) -> Result<(), Failure> {
+    pub(super) fn require<'a>(
+        &self,
+        addresses: impl Iterator<Item = &'a Address>,
+        state: &State,
+    ) -> Result<(), Failure> {
         let known = |address: &Address| {
             self.stack.get(address).is_some()
                 || state.resources.contains_key(address)
                 || state.replaced.contains_key(address)
         };
         let unknown: Vec<Diagnostic> = addresses
-            .iter()
             .filter(|address| !known(address))
             .map(|address| {
                 let known = self.stack.resources.iter().map(|resource| resource.address.as_str());

@@ -160,8 +160,7 @@ impl Ledger for Store {
             let why = format!("serial {} is older than {}, which is written", state.serial, self.serial);
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, why)));
         }
-        let file =
-            File { format: FORMAT.to_owned(), version: VERSION, stack: self.stack.clone(), state };
+        let file = File { format: FORMAT.to_owned(), version: VERSION, stack: self.stack.clone(), state };
         let mut text = serde_json::to_vec_pretty(&file).map_err(|error| failed(error.into()))?;
         text.push(b'\n');
         write_private(&self.file, &text).map_err(failed)?;

@@ -47,7 +47,8 @@ pub fn cause(kind: ErrorKind) -> &'static str {
 fn way_out(error: &CloudError) -> Option<String> {
     Some(match error.kind {
         ErrorKind::AlreadyExists => {
-            "choose another name; or, if the object is yours, take it over with `adopt: true` or `mcm import`".to_owned()
+            "choose another name; or, if the object is yours, take it over with `adopt: true` or `mcm import`"
+                .to_owned()
         }
         ErrorKind::Conflict => "run the command again: it reads what is true now".to_owned(),
         ErrorKind::Denied => format!("the caller needs the permission for {}", text::line(&error.call)),
@@ -57,7 +58,9 @@ fn way_out(error: &CloudError) -> Option<String> {
             "empty it yourself, then run it again: mcm deletes no data that it did not put there".to_owned()
         }
         ErrorKind::Settling { .. } => "run the command again in a minute".to_owned(),
-        ErrorKind::Unreachable => "check the network, and the endpoint if the stack names one; nothing was sent".to_owned(),
+        ErrorKind::Unreachable => {
+            "check the network, and the endpoint if the stack names one; nothing was sent".to_owned()
+        }
         ErrorKind::Unknown => "run `mcm plan`: it reads what is true now".to_owned(),
         ErrorKind::WrongAccount => {
             "sign in to the account that `clouds:` names, or correct `clouds:`".to_owned()
@@ -69,7 +72,9 @@ fn way_out(error: &CloudError) -> Option<String> {
 /// How each cloud is signed in to.
 fn sign_in(cloud: Cloud) -> &'static str {
     match cloud {
-        Cloud::Aws => "sign in with `aws sso login`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID; without an account, add --sandbox",
+        Cloud::Aws => {
+            "sign in with `aws sso login`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID; without an account, add --sandbox"
+        }
         Cloud::Gcp => {
             "sign in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS; without an account, add --sandbox"
         }

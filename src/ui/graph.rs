@@ -7,7 +7,8 @@ use crate::model::{Address, Cloud, Stack};
 
 /// Graphviz: an arrow leads from what needs to what is needed.
 pub fn dot(stack: &Stack) -> String {
-    let mut out = format!("digraph {} {{\n  rankdir = \"RL\";\n  node [shape = \"box\"];\n", text::quoted(&stack.name));
+    let mut out =
+        format!("digraph {} {{\n  rankdir = \"RL\";\n  node [shape = \"box\"];\n", text::quoted(&stack.name));
     for resource in &stack.resources {
         let label = format!("{}\n{}", resource.address, resource.ty);
         let _ = writeln!(

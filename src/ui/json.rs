@@ -6,7 +6,8 @@ use serde_json::{Map as Object, Value as Json, json};
 use super::plan::Counts;
 use super::summary::{doing, done, undoing};
 use crate::model::{
-    Action, Change, CloudError, Diagnostic, Edit, Event, Map, Op, OutputChange, Phase, Plan, Segment, Severity, Value,
+    Action, Change, CloudError, Diagnostic, Edit, Event, Map, Op, OutputChange, Phase, Plan, Segment,
+    Severity, Value,
 };
 
 /// The version of Terraform's plan format whose shape this follows.
@@ -36,8 +37,10 @@ pub fn plan(plan: &Plan) -> Json {
 }
 
 fn change(change: &Change) -> Json {
-    let (before, before_sensitive, _) = split_map(change.before.as_ref().filter(|_| exists_before(change.action)));
-    let (after, after_sensitive, after_unknown) = split_map(change.after.as_ref().filter(|_| exists_after(change.action)));
+    let (before, before_sensitive, _) =
+        split_map(change.before.as_ref().filter(|_| exists_before(change.action)));
+    let (after, after_sensitive, after_unknown) =
+        split_map(change.after.as_ref().filter(|_| exists_after(change.action)));
     let forcing: Vec<Json> = change.edits.iter().filter(|edit| edit.forces_replacement).map(path).collect();
     json!({
         "address": change.address,
@@ -81,14 +84,21 @@ fn actions(action: Action) -> &'static [&'static str] {
 fn exists_before(action: Action) -> bool {
     match action {
         Action::Create | Action::Restore => false,
-        Action::NoOp | Action::Update | Action::Replace | Action::Delete | Action::Adopt | Action::Forget => true,
+        Action::NoOp | Action::Update | Action::Replace | Action::Delete | Action::Adopt | Action::Forget => {
+            true
+        }
     }
 }
 
 fn exists_after(action: Action) -> bool {
     match action {
         Action::Delete | Action::Forget => false,
-        Action::NoOp | Action::Update | Action::Replace | Action::Create | Action::Restore | Action::Adopt => true,
+        Action::NoOp
+        | Action::Update
+        | Action::Replace
+        | Action::Create
+        | Action::Restore
+        | Action::Adopt => true,
     }
 }
 
@@ -137,9 +147,14 @@ fn split(value: &Value) -> (Json, Json, Json) {
         Value::Unknown(_) => (Json::Null, json!(false), json!(true)),
         Value::List(items) => {
             let parts: Vec<_> = items.iter().map(split).collect();
-            let column = |pick: fn(&(Json, Json, Json)) -> Json| -> Vec<Json> { parts.iter().map(pick).collect() };
+            let column =
+                |pick: fn(&(Json, Json, Json)) -> Json| -> Vec<Json> { parts.iter().map(pick).collect() };
             let or_false = |marks: Vec<Json>| {
-                if marks.iter().all(|mark| *mark == Json::Bool(false)) { json!(false) } else { Json::Array(marks) }
+                if marks.iter().all(|mark| *mark == Json::Bool(false)) {
+                    json!(false)
+                } else {
+                    Json::Array(marks)
+                }
             };
             (
                 Json::Array(column(|part| part.0.clone())),
@@ -152,7 +167,9 @@ fn split(value: &Value) -> (Json, Json, Json) {
             let or_false = |marks: Members| if marks.is_empty() { json!(false) } else { Json::Object(marks) };
             (Json::Object(known), or_false(sensitive), or_false(unknown))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => (value.to_json(), json!(false), json!(false)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
+            (value.to_json(), json!(false), json!(false))
+        }
     }
 }
 
@@ -213,11 +230,18 @@ pub fn planned(plan: &Plan) -> Vec<Json> {
         let message = format!("{}: plan to {}", change.address, action.as_str().unwrap_or_default());
         let mut line = envelope("planned_change", "info", &message);
         let resource = json!({ "addr": change.address, "resource_type": change.ty, "resource_name": change.address.name() });
-        line.insert("change".to_owned(), json!({ "resource": resource, "action": action, "reason": change.reason }));
+        line.insert(
+            "change".to_owned(),
+            json!({ "resource": resource, "action": action, "reason": change.reason }),
+        );
         lines.push(Json::Object(line));
     }
     let sum = Counts::of(plan);
-    lines.push(summary("plan", sum, &format!("Plan: {} to add, {} to change, {} to destroy.", sum.add, sum.change, sum.destroy)));
+    lines.push(summary(
+        "plan",
+        sum,
+        &format!("Plan: {} to add, {} to change, {} to destroy.", sum.add, sum.change, sum.destroy),
+    ));
     lines
 }
 
@@ -265,11 +289,22 @@ pub fn event(event: &Event) -> Json {
     let (kind, level, message, rest) = match event {
         Event::Began { steps, phase } => {
             let message = format!("{steps} steps");
-            (if undoes(*phase) { "undo_began" } else { "apply_began" }, "info", message, json!({ "steps": steps }))
+            (
+                if undoes(*phase) { "undo_began" } else { "apply_began" },
+                "info",
+                message,
+                json!({ "steps": steps }),
+            )
         }
         Event::Started { step, address, op, phase } => {
-            let message = format!("{address}: {}", if undoes(*phase) { undoing(*op) } else { doing(*op).to_owned() });
-            (if undoes(*phase) { "undo_start" } else { "apply_start" }, "info", message, hook(step.0, address.as_str(), *op))
+            let message =
+                format!("{address}: {}", if undoes(*phase) { undoing(*op) } else { doing(*op).to_owned() });
+            (
+                if undoes(*phase) { "undo_start" } else { "apply_start" },
+                "info",
+                message,
+                hook(step.0, address.as_str(), *op),
+            )
         }
         Event::Waiting { step, address, error } => {
             let mut hook = json!({ "resource": { "addr": address }, "step": step });
@@ -285,7 +320,12 @@ pub fn event(event: &Event) -> Json {
         Event::Failed { step, address, op, phase, error } => {
             let mut hook = hook(step.0, address.as_str(), *op);
             hook["error"] = cloud_error(error);
-            (if undoes(*phase) { "undo_errored" } else { "apply_errored" }, "error", format!("{address}: failed: {error}"), hook)
+            (
+                if undoes(*phase) { "undo_errored" } else { "apply_errored" },
+                "error",
+                format!("{address}: failed: {error}"),
+                hook,
+            )
         }
         Event::Kept { step, address, why } => {
             let hook = json!({ "resource": { "addr": address }, "step": step, "why": why });

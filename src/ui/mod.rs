@@ -13,9 +13,9 @@ pub mod outputs;
 pub mod plan;
 pub mod print;
 pub mod progress;
+mod style;
 pub mod summary;
 pub mod text;
-mod style;
 mod value;
 
 pub use style::Style;

@@ -59,6 +59,8 @@ pub fn clear(value: &Value) -> Json {
         Value::Secret(secret) => Json::String(secret.expose().to_owned()),
         Value::List(items) => Json::Array(items.iter().map(clear).collect()),
         Value::Map(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), clear(value))).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Unknown(_) => value.to_json(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Unknown(_) => {
+            value.to_json()
+        }
     }
 }

@@ -120,7 +120,8 @@ fn closing(plan: &Plan) -> String {
 
 fn render_change(out: &mut String, change: &Change, style: Style) {
     let symbol = style.action(change.action, &format!("{:>3}", change.action.symbol()));
-    let _ = write!(out, "{symbol} {}  {}", style.bold(change.address.as_str()), text::line(change.ty.as_str()));
+    let _ =
+        write!(out, "{symbol} {}  {}", style.bold(change.address.as_str()), text::line(change.ty.as_str()));
     match (&change.former_id, &change.id) {
         (Some(former), Some(id)) => {
             let _ = write!(out, "  {} -> {}", text::line(&former.0), text::line(&id.0));
@@ -145,7 +146,8 @@ fn render_change(out: &mut String, change: &Change, style: Style) {
 }
 
 fn render_created(out: &mut String, after: Option<&Map>, style: Style) {
-    let properties: Vec<_> = after.into_iter().flatten().filter(|(_, value)| **value != Value::Null).collect();
+    let properties: Vec<_> =
+        after.into_iter().flatten().filter(|(_, value)| **value != Value::Null).collect();
     let width = label_width(properties.iter().map(|(name, _)| name.as_str()));
     for (name, value) in properties {
         render_one(out, "+", Action::Create, &text::line(name), value, width, "", style);
@@ -153,7 +155,8 @@ fn render_created(out: &mut String, after: Option<&Map>, style: Style) {
 }
 
 fn render_edits(out: &mut String, edits: &[Edit], style: Style) {
-    let labels: Vec<String> = edits.iter().map(|edit| text::line(&edit.path.to_string()).into_owned()).collect();
+    let labels: Vec<String> =
+        edits.iter().map(|edit| text::line(&edit.path.to_string()).into_owned()).collect();
     let width = label_width(labels.iter().map(String::as_str));
     for (edit, label) in edits.iter().zip(&labels) {
         let note = if edit.forces_replacement { "  # forces replacement" } else { "" };

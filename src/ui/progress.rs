@@ -142,10 +142,13 @@ fn line(event: &Event, style: Style) -> Option<String> {
             style.green(&format!("{address}: {} in {}", past(*op, *phase), seconds(*took)))
         }
         Event::Failed { address, op, phase, error, .. } => {
-            let code = if error.code.is_empty() { String::new() } else { format!(" ({})", text::line(&error.code)) };
+            let code =
+                if error.code.is_empty() { String::new() } else { format!(" ({})", text::line(&error.code)) };
             style.red(&format!("{address}: {} failed: {}{code}", present(*op, *phase), cause(error.kind)))
         }
-        Event::Kept { address, why, .. } => style.yellow(&format!("{address}: left in place: {}", text::line(why))),
+        Event::Kept { address, why, .. } => {
+            style.yellow(&format!("{address}: left in place: {}", text::line(why)))
+        }
     })
 }
 

@@ -52,6 +52,10 @@ impl Style {
     }
 
     fn paint(self, paint: Paint, text: &str) -> String {
-        if self.color && !text.is_empty() { paint.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+        if self.color && !text.is_empty() {
+            paint.force_styling(true).apply_to(text).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 }

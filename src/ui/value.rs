@@ -54,7 +54,11 @@ fn entries(map: &Map) -> Vec<String> {
 
 fn item(value: &Value) -> Vec<String> {
     let lines = tree(value);
-    lines.into_iter().enumerate().map(|(at, line)| format!("{} {line}", if at == 0 { "-" } else { " " })).collect()
+    lines
+        .into_iter()
+        .enumerate()
+        .map(|(at, line)| format!("{} {line}", if at == 0 { "-" } else { " " }))
+        .collect()
 }
 
 /// The known parts of a text stand around what is not known.
@@ -89,7 +93,8 @@ fn pretty(value: &Value, depth: usize) -> String {
     let close = "  ".repeat(depth);
     match value {
         Value::List(items) if !items.is_empty() => {
-            let items: Vec<_> = items.iter().map(|item| format!("{indent}{}", pretty(item, depth + 1))).collect();
+            let items: Vec<_> =
+                items.iter().map(|item| format!("{indent}{}", pretty(item, depth + 1))).collect();
             format!("[\n{}\n{close}]", items.join(",\n"))
         }
         Value::Map(map) if !map.is_empty() => {

@@ -1,0 +1,162 @@
+//! `mcm import`: the stack owns, from now on, an object that is there already.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::exit::Exit;
+use super::failure::{Ending, Failure};
+use super::options::{LockOptions, Variables, address};
+use super::survey::{decide, survey};
+use super::workspace::{Loaded, Workspace};
+use super::{Context, reach, signals};
+use crate::engine::Request;
+use crate::model::{
+    Action, Address, CloudId, Condition, Diagnostic, Ledger as _, Live, Mode, Nonce, OnDelete, Owned,
+    Provider as _, Read, Resource, Standing, Value,
+};
+use crate::ui;
+
+/// Take an object that exists already into what the stack owns
+#[derive(Args, Debug)]
+pub(super) struct Import {
+    /// The address in the stack file that it shall belong to
+    #[arg(value_name = "ADDR", value_parser = address)]
+    address: Address,
+    /// The cloud's id of the object: a name, a full resource name, an ARM id
+    id: String,
+    /// The stack's folder or file [default: stack.yaml here]
+    stack: Option<PathBuf>,
+    #[command(flatten)]
+    variables: Variables,
+    #[command(flatten)]
+    lock: LockOptions,
+}
+
+impl Import {
+    pub(super) fn run(self, context: &Context) -> Ending {
+        let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
+        let loaded = workspace.load(self.variables.given(), context)?;
+        loaded.require(std::iter::once(&self.address), &crate::model::State::default())?;
+        workspace.prepare()?;
+        let folder = workspace.state();
+        let lock = folder.lock("import", self.lock.lock_timeout)?;
+        let mut state = folder.load(&loaded.stack.name)?;
+        if let Some(owned) = state.resources.get(&self.address) {
+            let diagnostic = Diagnostic::error(format!("{} is owned already: {}", self.address, owned.id))
+                .hint(format!("let go of that first with `mcm state rm {}`", self.address));
+            return Err(Failure::refused(diagnostic));
+        }
+        let mut store = folder.open(&loaded.stack.name, &state, &lock);
+        signals::run_readonly(async {
+            let reach = reach::open(&workspace, &loaded.stack).await?;
+            // The guard first: an object of that name in another account is another object.
+            survey(&loaded, &state, &reach.router).await?;
+            let owned = self.read(&loaded, &reach).await?;
+            state.resources.insert(self.address.clone(), owned);
+            state.serial += 1;
+            store.record(&state)?;
+            ui::print::result(&format!(
+                "The stack owns {} as {} now.",
+                ui::text::line(&self.id),
+                self.address
+            ));
+            let inventory = survey(&loaded, &state, &reach.router).await?;
+            let request = Request {
+                mode: Mode::Apply,
+                targets: vec![self.address.clone()],
+                excludes: Vec::new(),
+                allow_recreate: false,
+                now: Timestamp::now(),
+            };
+            reach.close().await;
+            // The object is imported; what a plan says against it is for the next plan to refuse.
+            match decide(&loaded, &state, &inventory, &request) {
+                Ok(plan) => self.foretell(plan.change(&self.address).map(|change| change.action)),
+                Err(failure) => context.warn(&failure.diagnostics),
+            }
+            Ok(Exit::Done)
+        })
+    }
+
+    async fn read(&self, loaded: &Loaded, reach: &reach::Reach) -> Result<Owned, Failure> {
+        let Some(resource) = loaded.stack.get(&self.address) else {
+            return Err(Failure::invalid(format!("the stack has no `{}`", self.address)));
+        };
+        let id = CloudId(self.id.clone());
+        let request = Read { ty: &resource.ty, id: &id, desired: Some(&resource.properties), secrets: false };
+        let read = reach.router.read(request).await;
+        let read = read.map_err(|error| {
+            Failure::clouds([(format!("{} could not be read", ui::text::line(&self.id)), &error)])
+        })?;
+        match read {
+            Some(live) if !matches!(live.condition, Condition::SoftDeleted { .. }) => {
+                self.own(&loaded.stack.name, resource, &live)
+            }
+            Some(_) | None => {
+                let what = format!("there is no {} `{}`", resource.ty, ui::text::line(&self.id));
+                Err(Failure::new(
+                    Exit::Failed,
+                    Diagnostic::error(what).hint("the id must be the cloud's own; nothing was recorded"),
+                ))
+            }
+        }
+    }
+
+    /// What is recorded of it; an object that another stack marked stays that stack's.
+    fn own(&self, stack: &str, resource: &Resource, live: &Live) -> Result<Owned, Failure> {
+        let nonce = match &live.owner {
+            None => fresh_nonce()?,
+            Some(owner) if owner.stack == stack && owner.address == self.address => owner.nonce.clone(),
+            Some(owner) => {
+                let what =
+                    format!("{} belongs to `{}` of the stack `{}`", live.id, owner.address, owner.stack);
+                let hint = "let that stack go of it first (`mcm state rm`, and take its mark `mcm:owner` off), or leave it there";
+                return Err(Failure::refused(Diagnostic::error(what).hint(hint)));
+            }
+        };
+        let unique = resource.schema.attributes.iter().find(|attribute| attribute.unique);
+        let incarnation = unique.and_then(|attribute| {
+            let mut path = attribute.path.split('.');
+            let first = live.attributes.get(path.next()?)?;
+            first.at(&path.collect::<Vec<_>>()).and_then(Value::as_text).map(str::to_owned)
+        });
+        Ok(Owned {
+            ty: resource.ty.clone(),
+            id: live.id.clone(),
+            nonce,
+            incarnation,
+            standing: Standing::Ready,
+            dependencies: resource.dependencies(),
+            protect: resource.lifecycle.protect.unwrap_or(false),
+            retain: resource.lifecycle.on_delete == OnDelete::Retain,
+        })
+    }
+
+    fn foretell(&self, action: Option<Action>) {
+        let what = match action {
+            None | Some(Action::NoOp) => "The next apply will leave it as it is.",
+            Some(Action::Update | Action::Adopt) => {
+                "The next apply will change it in place: `mcm plan` shows how."
+            }
+            Some(Action::Replace) => "The next apply would REPLACE it: `mcm plan` shows why.",
+            Some(Action::Create | Action::Restore | Action::Delete | Action::Forget) => {
+                "The next apply would not keep it: `mcm plan` shows why."
+            }
+        };
+        ui::print::result(what);
+    }
+}
+
+fn fresh_nonce() -> Result<Nonce, Failure> {
+    let mut bits = [0_u8; 12];
+    match getrandom::fill(&mut bits) {
+        Ok(()) => Ok(Nonce(hex::encode(bits))),
+        Err(error) => {
+            let diagnostic =
+                Diagnostic::error("the machine's randomness could not be read").detail(error.to_string());
+            Err(Failure::new(Exit::Failed, diagnostic))
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The main road of apply and destroy: parse -> lock -> observe -> plan -> render -> approve -> apply -> outputs.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use super::Context;
+use super::exit::Exit;
+use super::failure::{Ending, Failure};
+use super::options::RunOptions;
+use super::planfile::PlanFile;
+use super::reach::{self, Reach};
+use super::signals::{self, Signals};
+use super::survey::{decide, survey};
+use super::workspace::{Loaded, Workspace};
+use crate::engine::{self, Answer, ApprovedPlan, Request, Settings, Stop};
+use crate::model::{Diagnostic, ErrorKind, Event, Inventory, Mode, Outcome, Plan, State};
+use crate::stack::Given;
+use crate::store::{Lock, Store};
+use crate::ui::plan::Counts;
+use crate::ui::progress::Progress;
+use crate::ui::{self, summary};
+
+/// After the first stop signal, what is in flight has this long to settle: pipelines kill after ten seconds.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What is to be planned and run.
+pub(super) struct Job {
+    pub(super) workspace: Workspace,
+    pub(super) variables: Vec<Given>,
+    pub(super) request: Request,
+    pub(super) options: RunOptions,
+    /// Its name, for the lock and for messages.
+    pub(super) command: &'static str,
+    /// The plan that was approved elsewhere.
+    pub(super) saved: Option<PlanFile>,
+}
+
+/// What stands ready before the clouds are asked.
+struct Ready {
+    loaded: Loaded,
+    state: State,
+    store: Store,
+    /// Held until the run is over.
+    _lock: Lock,
+}
+
+impl Job {
+    /// Runs it.
+    pub(super) fn run(self, context: &Context) -> Ending {
+        if self.options.json {
+            ui::print::result(&ui::json::version().to_string());
+        }
+        let ending = self
+            .prepare(context)
+            .and_then(|ready| signals::run(async |signals| self.perform(ready, signals, context).await));
+        if let (true, Err(failure)) = (self.options.json, &ending) {
+            for diagnostic in &failure.diagnostics {
+                ui::print::result(&ui::json::diagnostic_event(diagnostic).to_string());
+            }
+        }
+        ending
+    }
+
+    /// Everything that can be refused without asking a cloud, and the lock.
+    fn prepare(&self, context: &Context) -> Result<Ready, Failure> {
+        self.require_consent(context)?;
+        let loaded = self.workspace.load(self.variables.clone(), context)?;
+        self.workspace.prepare()?;
+        let folder = self.workspace.state();
+        let lock = folder.lock(self.command, self.options.lock.lock_timeout)?;
+        let state = folder.load(&loaded.stack.name)?;
+        loaded.require(self.request.targets.iter().chain(&self.request.excludes), &state)?;
+        let store = folder.open(&loaded.stack.name, &state, &lock);
+        Ok(Ready { loaded, state, store, _lock: lock })
+    }
+
+    /// Where no one can be asked, someone must have said yes before.
+    fn require_consent(&self, context: &Context) -> Result<(), Failure> {
+        if self.saved.is_some() || self.options.auto_approve {
+            return Ok(());
+        }
+        if context.interactive && !self.options.json {
+            return Ok(());
+        }
+        let diagnostic = Diagnostic::error(format!("{} needs an approval, and there is no one to ask", self.command))
+            .detail("this is not a terminal, or --input=false or --json is set; nothing was touched")
+            .hint("save a plan with `mcm plan --out FILE`, and run `mcm apply FILE` once it is approved; or add --auto-approve");
+        Err(Failure::refused(diagnostic))
+    }
+
+    async fn perform(&self, mut ready: Ready, mut signals: Signals, context: &Context) -> Ending {
+        let reach = signals.or(reach::open(&self.workspace, &ready.loaded.stack)).await?;
+        let inventory = signals.or(survey(&ready.loaded, &ready.state, &reach.router)).await?;
+        let plan = self.plan(&ready, &inventory)?;
+        self.show(&plan, context);
+        let counts = Counts::of(&plan);
+        let answer = signals.or(self.ask(&plan, context)).await?;
+        let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
+        let progress = self.progress(context);
+        let start = Instant::now();
+        let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress).await;
+        progress.close();
+        let ending = self.conclude(ran?, counts, start.elapsed());
+        if ending.is_ok() && self.request.mode == Mode::Apply {
+            self.show_outputs(&ready, &reach, &mut signals, context).await;
+        }
+        reach.close().await;
+        ending
+    }
+
+    /// Decides; a saved plan must come out exactly as it was.
+    fn plan(&self, ready: &Ready, inventory: &Inventory) -> Result<Plan, Failure> {
+        let Some(saved) = &self.saved else {
+            return decide(&ready.loaded, &ready.state, inventory, &self.request);
+        };
+        if saved.plan.stack_digest == ready.loaded.stack.digest {
+            engine::approve(saved.plan.clone(), inventory, &ready.loaded.catalogue, Answer::Automatic)?;
+        }
+        let plan = decide(&ready.loaded, &ready.state, inventory, &self.request)?;
+        saved.compare(&plan)?;
+        Ok(plan)
+    }
+
+    fn show(&self, plan: &Plan, context: &Context) {
+        if self.options.json {
+            for line in ui::json::planned(plan) {
+                ui::print::result(&line.to_string());
+            }
+        } else if self.saved.is_none() || plan.is_empty() {
+            ui::print::result(&ui::plan::render(plan, context.out));
+        }
+    }
+
+    async fn ask(&self, plan: &Plan, context: &Context) -> Result<Answer, Failure> {
+        if self.options.auto_approve || self.saved.is_some() || plan.is_empty() || !context.interactive {
+            return Ok(Answer::Automatic);
+        }
+        let question = match plan.mode {
+            Mode::Apply | Mode::RefreshOnly => "\nMake these changes? Only `yes` is taken for one: ",
+            Mode::Destroy => "\nDestroy all this? Only `yes` is taken for one: ",
+        };
+        ui::print::ask(question);
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map(|_| line)
+        });
+        match answer.await {
+            Ok(Ok(line)) if line.trim() == "yes" => Ok(Answer::Yes),
+            Ok(Ok(_)) => Ok(Answer::No),
+            Ok(Err(error)) => Err(Failure::io("the answer could not be read", &error)),
+            Err(error) => Err(Failure::io("the answer could not be read", &error)),
+        }
+    }
+
+    fn progress(&self, context: &Context) -> Progress {
+        if self.options.json {
+            Progress::for_programs()
+        } else {
+            Progress::for_people(std::io::stderr().is_terminal(), context.err)
+        }
+    }
+
+    /// Runs the approved plan; the first stop signal lets what is in flight settle.
+    async fn apply(
+        &self,
+        approved: ApprovedPlan,
+        ready: &mut Ready,
+        inventory: &Inventory,
+        reach: &Reach,
+        signals: &mut Signals,
+        progress: &Progress,
+    ) -> Result<Outcome, Failure> {
+        let settings =
+            Settings { parallelism: self.options.parallelism, rollback: !self.options.no_rollback };
+        let stop = Stop::default();
+        let show = |event: Event| progress.show(&event);
+        let mut running = Box::pin(engine::apply(
+            approved,
+            &ready.loaded.stack,
+            inventory,
+            &ready.loaded.catalogue,
+            &mut ready.state,
+            &reach.router,
+            &mut ready.store,
+            settings,
+            &stop,
+            &show,
+        ));
+        tokio::select! {
+            biased;
+            outcome = &mut running => return Ok(outcome?),
+            () = signals.came() => {}
+        }
+        stop.request();
+        progress
+            .say("Stopping: no further step starts; what is in flight is awaited. Once more leaves at once.");
+        match tokio::time::timeout(SETTLE, running).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(Failure::new(
+                Exit::Interrupted,
+                Diagnostic::error("interrupted before everything in flight was settled")
+                    .detail("what was intended is recorded")
+                    .hint(format!("run `mcm {}` again: it reads what is true, and goes on", self.command)),
+            )),
+        }
+    }
+
+    fn conclude(&self, outcome: Outcome, counts: Counts, took: Duration) -> Ending {
+        let again = format!("mcm {}", self.command);
+        match outcome {
+            Outcome::Applied { steps } => {
+                let text = summary::applied(counts, took);
+                if self.options.json {
+                    ui::print::result(&ui::json::summary(self.command, counts, &text).to_string());
+                } else if steps > 0 {
+                    ui::print::result(&format!("\n{text}"));
+                }
+                Ok(Exit::Done)
+            }
+            Outcome::RolledBack { failures, undone } => {
+                let mut diagnostics = summary::failures(&failures);
+                diagnostics.push(
+                    Diagnostic::error(format!("{} failed", self.command))
+                        .detail(summary::rolled_back(undone))
+                        .hint(format!("mend the cause, then run `{again}` again")),
+                );
+                Err(Failure { exit: Exit::Undone, diagnostics })
+            }
+            Outcome::Stuck { failures, undone, kept } => {
+                let expired = failures.iter().any(|failure| failure.error.kind == ErrorKind::Credentials);
+                let mut diagnostics = summary::failures(&failures);
+                diagnostics.push(summary::stuck(undone, &kept, &again));
+                Err(Failure { exit: if expired { Exit::Credentials } else { Exit::Stuck }, diagnostics })
+            }
+            Outcome::Interrupted { done, left } => Err(Failure::new(
+                Exit::Interrupted,
+                Diagnostic::error("interrupted")
+                    .detail(format!("{done} steps are done and recorded, {left} were not started"))
+                    .hint(format!("run `{again}` again: it goes on from here")),
+            )),
+        }
+    }
+
+    /// What the outputs are now. The run itself is over and done: what cannot be read is only told.
+    async fn show_outputs(&self, ready: &Ready, reach: &Reach, signals: &mut Signals, context: &Context) {
+        if ready.loaded.stack.outputs.is_empty() {
+            return;
+        }
+        match signals.or(survey(&ready.loaded, &ready.state, &reach.router)).await {
+            Ok(inventory) => {
+                let outputs = engine::outputs(&ready.loaded.stack, &inventory);
+                if self.options.json {
+                    let event = ui::json::outputs_event(ui::outputs::list_json(&outputs));
+                    ui::print::result(&event.to_string());
+                } else {
+                    ui::print::result(&format!("\nOutputs:\n\n{}", ui::outputs::list(&outputs)));
+                }
+            }
+            Err(failure) => {
+                let mut warnings = failure.diagnostics;
+                for warning in &mut warnings {
+                    warning.severity = crate::model::Severity::Warning;
+                }
+                context.warn(&warnings);
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! `mcm state`: what a stack owns.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::Context;
+use super::exit::Exit;
+use super::failure::{Ending, Failure};
+use super::options::{LockOptions, address};
+use super::workspace::{Workspace, closest};
+use crate::model::{Address, Diagnostic, Ledger as _, Owned, State as Owns};
+use crate::ui;
+
+/// Look at what a stack owns, or let go of it
+#[derive(Args, Debug)]
+pub(super) struct State {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// List what the stack owns
+    List {
+        /// The stack's folder or file [default: stack.yaml here]
+        stack: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is recorded of one address
+    Show {
+        /// The address
+        #[arg(value_name = "ADDR", value_parser = address)]
+        address: Address,
+        /// The stack's folder or file [default: stack.yaml here]
+        stack: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget that the stack owns an object; the object stays
+    Rm {
+        /// The address
+        #[arg(value_name = "ADDR", value_parser = address)]
+        address: Address,
+        /// The stack's folder or file [default: stack.yaml here]
+        stack: Option<PathBuf>,
+        #[command(flatten)]
+        lock: LockOptions,
+    },
+}
+
+impl State {
+    pub(super) fn run(self, context: &Context) -> Ending {
+        match self.command {
+            Command::List { stack, json } => list(stack.as_deref(), json, context),
+            Command::Show { address, stack, json } => show(&address, stack.as_deref(), json, context),
+            Command::Rm { address, stack, lock } => remove(&address, stack.as_deref(), &lock, context),
+        }
+    }
+}
+
+fn list(stack: Option<&Path>, json: bool, context: &Context) -> Ending {
+    let state = load(stack, context)?;
+    if json {
+        let text = serde_json::to_string_pretty(&state)
+            .map_err(|error| Failure::io("the state could not be written as JSON", &error))?;
+        ui::print::result(&text);
+        return Ok(Exit::Done);
+    }
+    if state.resources.is_empty() && state.replaced.is_empty() {
+        ui::print::notice("The stack owns nothing.");
+        return Ok(Exit::Done);
+    }
+    let all = || state.resources.iter().chain(&state.replaced);
+    let address = all().map(|(address, _)| address.as_str().len()).max().unwrap_or(0);
+    let ty = all().map(|(_, owned)| owned.ty.as_str().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (index, (at, owned)) in all().enumerate() {
+        let former = if index >= state.resources.len() { "  (replaced, not deleted yet)" } else { "" };
+        let id = ui::text::line(&owned.id.0);
+        let _ = writeln!(text, "{:address$}  {:ty$}  {id}{former}", at.as_str(), owned.ty.as_str());
+    }
+    ui::print::result(&text);
+    Ok(Exit::Done)
+}
+
+fn show(address: &Address, stack: Option<&Path>, json: bool, context: &Context) -> Ending {
+    let state = load(stack, context)?;
+    let owned = find(&state, address)?;
+    if json {
+        let former = state.replaced.get(address);
+        ui::print::result(&format!(
+            "{:#}",
+            json!({ "address": address, "owned": owned, "replaced": former })
+        ));
+        return Ok(Exit::Done);
+    }
+    let mut text = format!("{address}\n");
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {:13} {}", format!("{name}:"), ui::text::line(value));
+    };
+    line("type", owned.ty.as_str());
+    line("id", &owned.id.0);
+    line("nonce", &owned.nonce.0);
+    if let Some(incarnation) = &owned.incarnation {
+        line("unique id", incarnation);
+    }
+    line("standing", &format!("{:?}", owned.standing).to_lowercase());
+    let needs: Vec<&str> = owned.dependencies.iter().map(Address::as_str).collect();
+    line("needs", if needs.is_empty() { "nothing" } else { "" }.to_owned().as_str());
+    for need in needs {
+        let _ = writeln!(text, "    {need}");
+    }
+    let mut flag = |name: &str, set: bool| {
+        let _ = writeln!(text, "  {:13} {}", format!("{name}:"), if set { "yes" } else { "no" });
+    };
+    flag("protected", owned.protect);
+    flag("retained", owned.retain);
+    ui::print::result(&text);
+    Ok(Exit::Done)
+}
+
+fn remove(address: &Address, stack: Option<&Path>, lock: &LockOptions, context: &Context) -> Ending {
+    let workspace = Workspace::find(stack, context.sandbox)?;
+    find(&load(stack, context)?, address)?;
+    let folder = workspace.state();
+    let lock = folder.lock("state rm", lock.lock_timeout)?;
+    // Read again: now no one else writes it.
+    let Some((name, mut state)) = folder.load_any()? else { return Err(unknown(address, &Owns::default())) };
+    let owned = find(&state, address)?.clone();
+    state.resources.remove(address);
+    state.serial += 1;
+    folder.open(&name, &state, &lock).record(&state)?;
+    ui::print::result(&format!(
+        "The stack does not own {address} any more. {} {} stays as it is.",
+        owned.ty,
+        ui::text::line(&owned.id.0)
+    ));
+    Ok(Exit::Done)
+}
+
+fn load(stack: Option<&Path>, context: &Context) -> Result<Owns, Failure> {
+    let workspace = Workspace::find(stack, context.sandbox)?;
+    Ok(workspace.state().load_any()?.map(|(_, state)| state).unwrap_or_default())
+}
+
+fn find<'s>(state: &'s Owns, address: &Address) -> Result<&'s Owned, Failure> {
+    state.resources.get(address).ok_or_else(|| unknown(address, state))
+}
+
+fn unknown(address: &Address, state: &Owns) -> Failure {
+    let diagnostic = Diagnostic::error(format!("the stack does not own `{address}`"));
+    let known = state.resources.keys().map(Address::as_str);
+    let diagnostic = match closest(address.as_str(), known) {
+        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+        None => diagnostic.hint("`mcm state list` shows what it owns"),
+    };
+    Failure::new(Exit::Invalid, diagnostic)
+}

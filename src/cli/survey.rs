@@ -1,0 +1,47 @@
+//! What every plan begins with: the guard and the reads, side by side; then the decision.
+
+use std::pin::pin;
+
+use futures::future::{Either, select};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::workspace::Loaded;
+use crate::engine::{self, Request};
+use crate::model::{CloudError, ErrorKind, Inventory, Plan, State};
+use crate::provider::Router;
+
+/// Reads what the stack wants and the state owns, while the accounts are checked. Nothing that was read is used
+/// before the guard has let it pass; a guard that refuses ends the reading.
+pub(super) async fn survey(loaded: &Loaded, state: &State, clouds: &Router) -> Result<Inventory, Failure> {
+    let guarding = pin!(clouds.guard());
+    let observing = pin!(engine::observe(&loaded.stack, state, &loaded.catalogue, clouds));
+    let (guarded, observed) = match select(guarding, observing).await {
+        Either::Left((guarded, observing)) if guarded.is_empty() => (guarded, observing.await),
+        Either::Left((guarded, _)) => return Err(refused(&guarded)),
+        Either::Right((observed, guarding)) => (guarding.await, observed),
+    };
+    if guarded.is_empty() { observed.map_err(Failure::from) } else { Err(refused(&guarded)) }
+}
+
+/// Decides everything. What the planner will not do is refused; the stack file itself was found valid before.
+pub(super) fn decide(
+    loaded: &Loaded,
+    state: &State,
+    inventory: &Inventory,
+    request: &Request,
+) -> Result<Plan, Failure> {
+    engine::plan(&loaded.stack, state, &loaded.catalogue, inventory, request)
+        .map_err(|problems| Failure { exit: Exit::Refused, diagnostics: problems.0 })
+}
+
+fn refused(errors: &[CloudError]) -> Failure {
+    Failure::clouds(errors.iter().map(|error| {
+        let what = if error.kind == ErrorKind::WrongAccount {
+            format!("mcm will not touch this {} account", error.cloud)
+        } else {
+            format!("the {} account could not be checked", error.cloud)
+        };
+        (what, error)
+    }))
+}
