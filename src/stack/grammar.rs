@@ -1,0 +1,210 @@
+//! The fixed parts of the stack file, as data: the parser and the JSON Schema both read these tables.
+
+use crate::model::{Property, Shape, TextRule};
+
+/// The rule of a stack's name.
+pub(super) const STACK_NAME: TextRule =
+    TextRule::matching("^[a-z][a-z0-9-]*$", "lower-case letters, digits and `-`, beginning with a letter")
+        .sized(1, 63);
+
+/// The rule of a logical name: of an entry of `resources`, `trust` or `outputs`.
+pub(super) const NAME: TextRule =
+    TextRule::matching("^[a-z][a-z0-9-]*$", "lower-case letters, digits and `-`, beginning with a letter")
+        .sized(1, 63);
+
+/// The rule of a variable's or a parameter's name.
+pub(super) const VARIABLE_NAME: TextRule =
+    TextRule::matching("^[A-Za-z][A-Za-z0-9_]*$", "letters, digits and `_`, beginning with a letter")
+        .sized(1, 63);
+
+/// Words that mean something else in `${…}` and so cannot name a resource.
+pub(super) const RESERVED: [&str; 4] = ["var", "env", "stack", "param"];
+
+const TEXT: Shape = Shape::Text(TextRule::ANY);
+
+/// The whole file.
+pub(super) static FILE: [Property; 7] = [
+    Property::new(
+        "stack",
+        Shape::Text(STACK_NAME),
+        "The stack's name: part of every default name and of every ownership mark.",
+    )
+    .required(),
+    Property::new("description", TEXT, "What the stack is for."),
+    Property::new(
+        "variables",
+        Shape::Document,
+        "What differs from one use of the stack to the next: name -> declaration.",
+    ),
+    Property::new("clouds", Shape::Document, "Where resources go, and a guard: no other account is touched."),
+    Property::new("resources", Shape::Document, "The resources: logical name -> resource."),
+    Property::new(
+        "trust",
+        Shape::Document,
+        "Keyless access from one identity to another, across clouds: name -> edge.",
+    ),
+    Property::new("outputs", Shape::Document, "What is shown after an apply: name -> value."),
+];
+
+/// Sections that other versions know; using one is told apart from a misspelling.
+pub(super) const LATER: [(&str, &str); 2] = [
+    ("functions", "this version of mcm does not deploy functions yet"),
+    (
+        "backend",
+        "this version of mcm keeps its state in the `.mcm` folder beside the stack, and nowhere else yet",
+    ),
+];
+
+/// A reusable part.
+pub(super) static PART: [Property; 4] = [
+    Property::new("description", TEXT, "What the part is for."),
+    Property::new("parameters", Shape::Document, "What its users give it: name -> declaration."),
+    Property::new("resources", Shape::Document, "Its resources."),
+    Property::new("outputs", Shape::Document, "What its users may refer to: name -> value."),
+];
+
+/// The types of variables and parameters.
+pub(super) const TYPES: [&str; 5] = ["string", "number", "boolean", "list", "map"];
+
+/// The declaration of a variable or parameter.
+pub(super) static DECLARATION: [Property; 5] = [
+    Property::new("type", Shape::Enum(&TYPES), "Its type."),
+    Property::new("default", Shape::Document, "Its value where none is given."),
+    Property::new("pattern", TEXT, "A regular expression that the whole text must match."),
+    Property::new("sensitive", Shape::Bool, "Never shown, never stored in clear."),
+    Property::new("description", TEXT, "What it is for."),
+];
+
+/// A resource with a type of its own.
+pub(super) static RESOURCE: [Property; 6] = [
+    Property::new("type", TEXT, "The vendor's type name.").required(),
+    Property::new("properties", Shape::Document, "As the vendor spells them."),
+    Property::new(
+        "dependsOn",
+        Shape::Document,
+        "Names of resources to wait for, where no reference says it.",
+    ),
+    Property::new("protect", Shape::Bool, "Refuse to delete or replace it."),
+    Property::new("adopt", Shape::Bool, "Take over a live object that this stack does not own."),
+    Property::new(
+        "onDelete",
+        Shape::Enum(&["delete", "retain"]),
+        "What happens to it when the stack lets go of it.",
+    ),
+];
+
+/// An entry of `resources` that includes a reusable part.
+pub(super) static USE: [Property; 5] = [
+    Property::new("use", TEXT, "The part's file, from the project's folder: `templates/….yaml`.").required(),
+    Property::new("with", Shape::Document, "The part's parameters."),
+    Property::new(
+        "dependsOn",
+        Shape::Document,
+        "Names of resources to wait for, where no reference says it.",
+    ),
+    Property::new("protect", Shape::Bool, "Refuse to delete or replace any of it."),
+    Property::new(
+        "onDelete",
+        Shape::Enum(&["delete", "retain"]),
+        "What happens to all of it when the stack lets go of it.",
+    ),
+];
+
+/// A trust edge; other keys are options of its kind.
+pub(super) static TRUST: [Property; 2] = [
+    Property::new("from", TEXT, "The identity that is trusted: `${name}` of a resource.").required(),
+    Property::new("to", TEXT, "The identity that it may become: `${name}` of a resource.").required(),
+];
+
+/// An output in its long form.
+pub(super) static OUTPUT: [Property; 3] = [
+    Property::new("value", Shape::Document, "What it shows.").required(),
+    Property::new("sensitive", Shape::Bool, "Hidden unless asked for by name."),
+    Property::new("description", TEXT, "What it is."),
+];
+
+/// The `clouds` section. A test keeps it equal to the types that hold it.
+pub(super) static CLOUDS: [Property; 3] = [
+    Property::new("aws", Shape::Object(&AWS), "The AWS account and region."),
+    Property::new("gcp", Shape::Object(&GCP), "The Google Cloud project."),
+    Property::new(
+        "azure",
+        Shape::Object(&AZURE),
+        "The Azure subscription, with the default resource group and location.",
+    ),
+];
+
+const ENDPOINT: Property = Property::new(
+    "endpoint",
+    Shape::Text(TextRule::matching(
+        r"^(https://[^\s/?#@]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?)(/[^\s?#]*)?$",
+        "an `https://` URL, or an `http://` one on this machine (`http://127.0.0.1:…`)",
+    )),
+    "Another endpoint for every service of the cloud, for emulators. Plain HTTP on loopback only.",
+);
+
+static AWS: [Property; 3] = [
+    Property::new(
+        "account",
+        Shape::Text(TextRule::matching("^[0-9]{12}$", "the account's twelve digits")),
+        "The twelve digits of the only account that mcm may touch.",
+    )
+    .required(),
+    Property::new(
+        "region",
+        Shape::Text(TextRule::matching(
+            "^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$",
+            "a region's code, such as `us-east-1`",
+        )),
+        "The region of regional resources, such as `us-east-1`.",
+    )
+    .required(),
+    ENDPOINT,
+];
+
+static GCP: [Property; 2] = [
+    Property::new(
+        "project",
+        Shape::Text(
+            TextRule::matching(
+                "^([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]*[a-z0-9]$",
+                "a project's id (not its number): lower-case letters, digits and `-`, beginning with a letter",
+            )
+            .sized(6, 63),
+        ),
+        "The project's id (not its number).",
+    )
+    .required(),
+    ENDPOINT,
+];
+
+static AZURE: [Property; 4] = [
+    Property::new(
+        "subscription",
+        Shape::Text(TextRule::matching(
+            "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+            "a subscription's id, such as `00000000-0000-0000-0000-000000000000`",
+        )),
+        "The subscription's UUID.",
+    )
+    .required(),
+    Property::new(
+        "resourceGroup",
+        Shape::Text(
+            TextRule::matching(
+                r"^[-\w._()]*[-\w_()]$",
+                "letters, digits, `-`, `_`, `.`, `(` and `)`, not ending in `.`",
+            )
+            .sized(1, 90),
+        ),
+        "The resource group of resources that name none.",
+    )
+    .required(),
+    Property::new(
+        "location",
+        Shape::Text(TextRule::matching("^[a-z][a-z0-9]{2,}$", "a location's short name, such as `eastus`")),
+        "The location of resources that name none, such as `eastus`.",
+    )
+    .required(),
+    ENDPOINT,
+];
