@@ -74,8 +74,14 @@ impl Check<'_> {
             locations: BTreeMap::new(),
         };
         let what = format!("`{}` of type {}", draft.logical, draft.ty);
-        let properties =
-            checker.object(&draft.properties, draft.schema.properties, &Path::default(), &what, &draft.place);
+        // A name that mcm would give is missed only because of a mistake elsewhere.
+        let named = draft.schema.name.map_or("", |rule| rule.property);
+        let given = |property: &Property| Property {
+            required: property.required && property.name != named,
+            ..*property
+        };
+        let rules: Vec<Property> = draft.schema.properties.iter().map(given).collect();
+        let properties = checker.object(&draft.properties, &rules, &Path::default(), &what, &draft.place);
         let locations = checker.locations;
         if self.placed && report.errors() == before {
             for why in (draft.schema.check)(&properties, clouds) {

@@ -25,7 +25,7 @@ struct Row<'a> {
     ty: &'a str,
     properties: Vec<(&'a str, &'a Value)>,
     depends_on: Vec<&'a str>,
-    lifecycle: (bool, bool, OnDelete),
+    lifecycle: (Option<bool>, bool, OnDelete),
 }
 
 /// The digest of a stack whose own `digest` is not looked at. Where its files lie on this machine does not

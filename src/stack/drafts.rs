@@ -203,12 +203,15 @@ impl Evaluation<'_> {
         let keys: Vec<_> =
             keys.iter().map(|key| crate::model::Property { required: false, ..*key }).collect();
         checker.object(&node, &keys, &Path::default(), &what, &item.place);
-        let flag = |key: &str| node.get(key).is_some_and(|flag| matches!(flag.kind, Kind::Bool(true)));
+        let flag = |key: &str| match node.get(key).map(|node| &node.kind) {
+            Some(Kind::Bool(flag)) => Some(*flag),
+            _ => None,
+        };
         let mut own = inherited.clone();
         own.logical.push(item.name.clone());
         own.depends_on.extend(self.depends_on(node.get("dependsOn"), scope));
-        own.lifecycle.protect |= flag("protect");
-        own.lifecycle.adopt |= flag("adopt");
+        own.lifecycle.protect = flag("protect").or(own.lifecycle.protect);
+        own.lifecycle.adopt |= flag("adopt").unwrap_or(false);
         match node.get("onDelete").and_then(Node::text) {
             Some("retain") => own.lifecycle.on_delete = OnDelete::Retain,
             Some("delete") => own.lifecycle.on_delete = OnDelete::Delete,

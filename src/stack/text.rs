@@ -140,11 +140,6 @@ impl Place {
     pub(super) fn line(&self) -> usize {
         self.start.line
     }
-
-    /// The file it is in.
-    pub(super) fn file(&self) -> &Arc<Text> {
-        &self.file
-    }
 }
 
 impl fmt::Debug for Place {
