@@ -1,8 +1,114 @@
-//! The sandbox's AWS.
+//! The sandbox's AWS: IAM, STS and S3 behind one endpoint.
+//!
+//! The service is told by the signature's scope, as every AWS client states it; unsigned requests are told by
+//! their shape. Absences: no other service; the caller is always an administrator of its account, so no identity
+//! policy is ever evaluated (a bucket's policy is: it decides about others).
 
-use super::{Request, Response, World};
+mod chunked;
+mod error;
+mod iam;
+mod policy;
+mod query;
+mod s3;
+pub mod sigv4;
+mod sts;
+mod tags;
+mod xml;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Request, Response, World, aws_keys};
+
+/// Who signed a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Caller {
+    /// Its account.
+    account: String,
+    /// Its access key's id.
+    access_key: String,
+}
+
+impl Caller {
+    /// The administrator that every account of the sandbox has.
+    const USER: &'static str = "mcm-sandbox";
+
+    /// The caller's ARN.
+    fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:user/{}", self.account, Self::USER)
+    }
+
+    /// The caller's unique id.
+    fn user_id(&self) -> String {
+        administrator_id(&self.account)
+    }
+}
 
 /// Answers one request.
-pub fn handle(_world: &mut World, _request: &Request) -> Response {
-    Response::default()
+pub fn handle(world: &mut World, request: &Request) -> Response {
+    match service(request).as_deref() {
+        Some("s3") => s3::handle(world, request),
+        Some("iam") => query::handle(world, request, &iam::SERVICE),
+        Some("sts") => query::handle(world, request, &sts::SERVICE),
+        Some(other) => query::no_such_service(world, other),
+        // Nobody's form: STS answers for the calls that need no signature, IAM for what is left.
+        None if is_form(request) && sts::knows(request) => query::handle(world, request, &sts::SERVICE),
+        None if is_form(request) => query::handle(world, request, &iam::SERVICE),
+        None => s3::handle(world, request),
+    }
+}
+
+fn service(request: &Request) -> Option<String> {
+    sigv4::service(request)
+}
+
+fn is_form(request: &Request) -> bool {
+    request.uri().path() == "/" && query::parameters(request).iter().any(|(name, _)| name == "Action")
+}
+
+/// The secret of an access key: every account of twelve digits has an administrator.
+fn secret(access_key: &str) -> Option<String> {
+    let account = account_of(access_key)?;
+    let (id, secret) = aws_keys(account);
+    (id == access_key).then_some(secret)
+}
+
+fn account_of(access_key: &str) -> Option<&str> {
+    access_key.strip_prefix("AKIASBOX").filter(|account| is_account(account))
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Verifies who sent a request; `None` if nobody signed it.
+fn authenticate(
+    world: &World,
+    request: &Request,
+    skew: SignedDuration,
+) -> Result<Option<(Caller, sigv4::Signed)>, sigv4::Refused> {
+    let signed = sigv4::verify(request, world.now(), skew, secret)?;
+    Ok(signed.and_then(|signed| {
+        let account = account_of(&signed.access_key)?.to_owned();
+        Some((Caller { account, access_key: signed.access_key.clone() }, signed))
+    }))
+}
+
+/// The unique id of an account's administrator: follows from the account.
+fn administrator_id(account: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(format!("mcm sandbox user {account}"));
+    format!("AIDA{}", unique(&digest))
+}
+
+/// Seventeen characters as IAM's unique ids have them.
+fn unique(bytes: &[u8]) -> String {
+    bytes.iter().take(17).map(|byte| char::from(ID_ALPHABET[usize::from(byte % 32)])).collect()
+}
+
+/// The characters of IAM's unique ids.
+const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// `2013-05-24T00:00:00Z`.
+fn iso_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
