@@ -114,10 +114,11 @@ fn expand(
     report: &mut Report,
 ) {
     for edge in trusts.edges {
+        let depends_on = edge.depends_on(trusts.scope, report);
         let Some(expansion) = edge.expand(trusts.scope, stack, trusts.dialect, report) else { continue };
         for resource in &expansion.resources {
             schemas.insert(resource.address.clone(), resource.schema);
-            drafts.push(edge.draft(resource));
+            drafts.push(edge.draft(resource, &depends_on));
         }
         let attribute = |(key, value)| (String::clone(key), Node::from_value(value, &edge.place));
         offers.insert(edge.address.clone(), expansion.attributes.iter().map(attribute).collect());

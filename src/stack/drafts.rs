@@ -209,7 +209,7 @@ impl Evaluation<'_> {
         };
         let mut own = inherited.clone();
         own.logical.push(item.name.clone());
-        own.depends_on.extend(self.depends_on(node.get("dependsOn"), scope));
+        own.depends_on.extend(scope.bare_list(node.get("dependsOn"), self.report));
         own.lifecycle.protect = flag("protect").or(own.lifecycle.protect);
         own.lifecycle.adopt |= flag("adopt").unwrap_or(false);
         match node.get("onDelete").and_then(Node::text) {
@@ -218,20 +218,6 @@ impl Evaluation<'_> {
             Some(_) | None => {}
         }
         own
-    }
-
-    fn depends_on(&mut self, node: Option<&Node>, scope: &Scope<'_>) -> Vec<Address> {
-        match node.map(|node| (&node.kind, node)) {
-            None | Some((Kind::Null, _)) => Vec::new(),
-            Some((Kind::List(names), _)) => {
-                names.iter().filter_map(|name| scope.bare(name, self.report)).collect()
-            }
-            Some((_, node)) => {
-                let summary = format!("`dependsOn` is to be a list, but this is {}", node.describe());
-                self.report.error(&node.place, summary, "write `dependsOn: [name]`");
-                Vec::new()
-            }
-        }
     }
 }
 

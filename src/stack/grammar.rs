@@ -12,6 +12,11 @@ pub(super) const NAME: TextRule =
     TextRule::matching("^[a-z][a-z0-9-]*$", "lower-case letters, digits and `-`, beginning with a letter")
         .sized(1, 63);
 
+/// The rule of the name of what a part offers, which may be spelt as a vendor does.
+pub(super) const OFFER_NAME: TextRule =
+    TextRule::matching("^[A-Za-z][A-Za-z0-9_-]*$", "letters, digits, `_` and `-`, beginning with a letter")
+        .sized(1, 63);
+
 /// The rule of a variable's or a parameter's name.
 pub(super) const VARIABLE_NAME: TextRule =
     TextRule::matching("^[A-Za-z][A-Za-z0-9_]*$", "letters, digits and `_`, beginning with a letter")
@@ -111,9 +116,14 @@ pub(super) static USE: [Property; 5] = [
 ];
 
 /// A trust edge; other keys are options of its kind.
-pub(super) static TRUST: [Property; 2] = [
+pub(super) static TRUST: [Property; 3] = [
     Property::new("from", TEXT, "The identity that is trusted: `${name}` of a resource.").required(),
     Property::new("to", TEXT, "The identity that it may become: `${name}` of a resource.").required(),
+    Property::new(
+        "dependsOn",
+        Shape::Document,
+        "Names of resources that all parts of the trust wait for, where no reference says it.",
+    ),
 ];
 
 /// An output in its long form.

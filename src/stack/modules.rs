@@ -201,14 +201,29 @@ impl<'a> Loader<'a> {
         checker.object(root, &grammar::PART, &Path::default(), &what, &text.top());
         let parameters = declarations(root.get("parameters"), "parameter", self.patterns, report);
         let items = self.items(root.get("resources"), Some(at), report);
-        let outputs: Vec<Entry> = root.get("outputs").map(|node| node.entries().to_vec()).unwrap_or_default();
-        for output in &outputs {
+        let outputs = self.offers(root.get("outputs"), &items, &what, report);
+        Some(Module { items, parameters, outputs })
+    }
+
+    /// What a part offers.
+    fn offers(&self, section: Option<&Node>, items: &[Item], what: &str, report: &mut Report) -> Vec<Entry> {
+        let Some(section) = section.filter(|node| !node.is_null()) else { return Vec::new() };
+        if !matches!(section.kind, Kind::Map(_)) {
+            let summary = format!("`outputs` is to be a map, but this is {}", section.describe());
+            report.error(&section.place, summary, "write `name: ${resource.Attribute}` below it");
+        }
+        for output in section.entries() {
+            if let Some(why) =
+                Checker::of_keys(report, self.patterns).breaks(&output.key, &grammar::OFFER_NAME)
+            {
+                report.error(&output.key_place, format!("`{}` cannot name an output", output.key), why);
+            }
             if items.iter().any(|item| item.name == output.key) {
                 let summary = format!("`{}` names both an output and a resource of {what}", output.key);
                 report.error(&output.key_place, summary, "give one of them another name");
             }
         }
-        Some(Module { items, parameters, outputs })
+        section.entries().to_vec()
     }
 
     /// The file itself, read once however often it is included.

@@ -232,6 +232,17 @@ impl Scope<'_> {
         Some(Node::new(Kind::Unknown(Template::new([Part::Reference(reference)])), place.clone()))
     }
 
+    /// The addresses that a `dependsOn` names.
+    pub(super) fn bare_list(&self, node: Option<&Node>, report: &mut Report) -> Vec<Address> {
+        let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
+        let Kind::List(names) = &node.kind else {
+            let summary = format!("`dependsOn` is to be a list, but this is {}", node.describe());
+            report.error(&node.place, summary, "write `dependsOn: [name]`");
+            return Vec::new();
+        };
+        names.iter().filter_map(|name| self.bare(name, report)).collect()
+    }
+
     /// The address that a bare `${name}`, or just `name`, stands for: in `dependsOn` and in a trust.
     pub(super) fn bare(&self, node: &Node, report: &mut Report) -> Option<Address> {
         let text = node.text().unwrap_or_default();

@@ -128,8 +128,13 @@ impl Edge {
         entries.map(|entry| (entry.key.clone(), scope.evaluate(&entry.value, report).value())).collect()
     }
 
-    /// The resources of an expansion as drafts, so that they pass the same checks as all others.
-    pub(super) fn draft(&self, resource: &Resource) -> Draft {
+    /// What its resources wait for besides what they refer to.
+    pub(super) fn depends_on(&self, scope: &Scope<'_>, report: &mut Report) -> Vec<Address> {
+        scope.bare_list(self.node.get("dependsOn"), report)
+    }
+
+    /// A resource of an expansion as a draft, so that it passes the same checks as all others.
+    pub(super) fn draft(&self, resource: &Resource, depends_on: &[Address]) -> Draft {
         let logical = resource.address.as_str().trim_start_matches("trust.").replace('.', "-");
         let entries = resource.properties.iter().map(|(key, value)| Entry {
             key: key.clone(),
@@ -142,7 +147,7 @@ impl Edge {
             ty: resource.ty.clone(),
             schema: resource.schema,
             properties: Node::new(Kind::Map(entries.collect()), self.place.clone()),
-            depends_on: resource.depends_on.iter().cloned().collect(),
+            depends_on: resource.depends_on.iter().chain(depends_on).cloned().collect(),
             lifecycle: resource.lifecycle,
             place: self.place.clone(),
         }
