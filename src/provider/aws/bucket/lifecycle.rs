@@ -21,14 +21,16 @@ pub(super) fn write(desired: &shape::Lifecycle) -> Result<BucketLifecycleConfigu
 }
 
 fn rule(rule: &shape::LifecycleRule) -> Result<LifecycleRule, BuildError> {
+    // S3 refuses the marker beside a time, even a marker that says no.
+    let marker = rule.expired_object_delete_marker.filter(|&marker| marker);
     let expiration = (rule.expiration_in_days.is_some()
         || rule.expiration_date.is_some()
-        || rule.expired_object_delete_marker.is_some())
+        || marker.is_some())
     .then(|| {
         LifecycleExpiration::builder()
             .set_days(rule.expiration_in_days)
             .set_date(rule.expiration_date.as_deref().and_then(date))
-            .set_expired_object_delete_marker(rule.expired_object_delete_marker)
+            .set_expired_object_delete_marker(marker)
             .build()
     });
     let noncurrent = rule.noncurrent_version_expiration.as_ref().map(|expiration| {
