@@ -80,10 +80,13 @@ pub async fn apply(
         });
     }
     let expired = run.failures.iter().any(|failure| failure.error.kind == ErrorKind::Credentials);
+    let throttled = run.failures.iter().all(|failure| failure.error.kind == ErrorKind::Throttled);
     let past_pivot = run.done.iter().any(|done| done.step.0 >= plan.pivot)
         || run.failed.iter().all(|step| step.0 >= plan.pivot);
     let left = if expired {
         Some("the credentials do not work any more, so it was left as it is")
+    } else if throttled {
+        Some("a cloud asked for patience and refused nothing, so it was left as it is: apply again later")
     } else if past_pivot {
         Some("deletions have begun, and from there a run only goes forward")
     } else if !settings.rollback {

@@ -185,6 +185,18 @@ async fn a_failure_undoes_what_was_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_throttle_or_dead_credentials_undo_nothing() {
+    for kind in [ErrorKind::Throttled, ErrorKind::Credentials] {
+        let mut world = World::default();
+        world.cloud.fail("create b", Fault::Refuse(kind));
+        let outcome = world.apply(&three()).await;
+        assert!(matches!(outcome, Outcome::Stuck { undone: 0, .. }), "{outcome:?}");
+        assert_eq!(world.cloud.names(), ["a", "c"]);
+        applied(&world.apply(&three()).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_change_is_undone_to_what_was_there() {
     let mut world = World::default();
     world.apply(&three()).await;
