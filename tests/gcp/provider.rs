@@ -1,0 +1,503 @@
+//! The provider against the sandbox, through the port: what is created is read back as desired, each property can be
+//! changed, what is deleted can be restored where Google says so, and what others put there stays.
+
+use std::time::Duration;
+
+use mcm::model::*;
+use mcm::provider::{self, Access, GcpAccess, Router};
+use mcm::sandbox::{Accounts, GCP_TOKEN, Options, Session, project_number};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+const PROJECT: &str = "gcp-provider-tests";
+
+/// A sandbox and the provider over it.
+struct Lab {
+    _folder: TempDir,
+    _session: Session,
+    clouds: Clouds,
+    router: Router,
+    catalogue: Catalogue,
+}
+
+/// One resource under test.
+struct Thing<'l> {
+    lab: &'l Lab,
+    ty: ResourceType,
+    schema: &'static Schema,
+    owner: Owner,
+}
+
+fn owner(address: &str) -> Owner {
+    let address = Address::parse(address).unwrap();
+    Owner { stack: "tests".to_owned(), address, nonce: Nonce("0123456789abcdef01234567".to_owned()) }
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = Accounts { gcp: [PROJECT.to_owned()].into(), ..Accounts::default() };
+        let data = folder.path().join("sandbox");
+        let options = Options { data, port: None, latency: Duration::ZERO, accounts };
+        let session = Session::open(options).await.unwrap();
+        let gcp = Some(GcpPlace { project: PROJECT.to_owned(), endpoint: None });
+        let clouds = Clouds { gcp, ..Clouds::default() };
+        let router = Router::new(&clouds, &access(&session.endpoints.gcp, GCP_TOKEN));
+        Self { _folder: folder, _session: session, clouds, router, catalogue: provider::catalogue() }
+    }
+
+    fn thing(&self, ty: &str) -> Thing<'_> {
+        let ty = ResourceType::new(ty);
+        let schema = self.catalogue.get(&ty).unwrap();
+        Thing { lab: self, ty, schema, owner: owner("resources.thing") }
+    }
+
+    async fn enable(&self, service: &str) {
+        self.thing("serviceusage.googleapis.com/Service").create(&json!({ "name": service })).await;
+    }
+}
+
+fn access(endpoint: &str, token: &str) -> Access {
+    let gcp = GcpAccess { endpoint: Some(endpoint.to_owned()), token: Some(Secret::new(token)) };
+    Access { gcp, ..Access::default() }
+}
+
+fn map(json: &Json) -> Map {
+    Value::from_json(json.clone()).as_map().unwrap().clone()
+}
+
+impl Thing<'_> {
+    fn id(&self, properties: &Json) -> CloudId {
+        (self.schema.identify)(&map(properties), &self.lab.clouds).unwrap()
+    }
+
+    async fn try_create(&self, properties: &Json) -> Result<Live, CloudError> {
+        let wrong = (self.schema.check)(&map(properties), &self.lab.clouds);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let (id, properties) = (self.id(properties), self.filled(&map(properties)));
+        let request =
+            Create { ty: &self.ty, id: &id, properties: &properties, owner: &self.owner, secrets: false };
+        self.lab.router.create(request).await
+    }
+
+    async fn create(&self, properties: &Json) -> Live {
+        let live = self.try_create(properties).await.unwrap();
+        self.same(&live, properties);
+        for (name, value) in (self.schema.predict)(&map(properties), &self.lab.clouds) {
+            assert_eq!(live.attributes.get(&name), Some(&value), "{name} as predicted");
+        }
+        self.read_is(properties).await
+    }
+
+    async fn read(&self, properties: &Json) -> Option<Live> {
+        let (id, properties) = (self.id(properties), self.filled(&map(properties)));
+        let request = Read { ty: &self.ty, id: &id, desired: Some(&properties), secrets: false };
+        self.lab.router.read(request).await.unwrap()
+    }
+
+    async fn read_is(&self, properties: &Json) -> Live {
+        let live = self.read(properties).await.unwrap_or_else(|| panic!("{properties} is not there"));
+        self.same(&live, properties);
+        live
+    }
+
+    fn same(&self, live: &Live, properties: &Json) {
+        assert_eq!(live.id, self.id(properties));
+        let desired = self.filled(&map(properties));
+        let mut found = self.filled(&live.properties);
+        let unmanaged = |name: &str| matches!(self.schema.property(name).unwrap().absent, Absent::Unmanaged);
+        found.retain(|name, _| desired.contains_key(name) || !unmanaged(name));
+        assert_eq!(found, desired, "{}", self.ty);
+        assert_eq!(live.owner.as_ref(), self.schema.marked.then_some(&self.owner));
+    }
+
+    /// With defaults, without what is empty.
+    fn filled(&self, properties: &Map) -> Map {
+        let mut filled = properties.clone();
+        for property in self.schema.properties {
+            if let (None, Absent::Means(default)) = (filled.get(property.name), property.absent) {
+                filled.insert(property.name.to_owned(), default());
+            }
+        }
+        filled.retain(|_, value| *value != Value::text(""));
+        for value in filled.values_mut() {
+            if let Value::Map(inner) = value {
+                inner.retain(|_, value| value.as_list().is_none_or(|list| !list.is_empty()));
+            }
+        }
+        filled
+    }
+
+    async fn update(&self, before: &Json, after: &Json) -> Live {
+        let live = self.read_is(before).await;
+        let (old, new) = (self.filled(&map(before)), self.filled(&map(after)));
+        let names = old.keys().chain(new.keys()).filter(|name| old.get(*name) != new.get(*name));
+        let changed: Vec<Path> = names.map(|name| Path(vec![Segment::Key(name.clone())])).collect();
+        let id = self.id(before);
+        let request = Update {
+            ty: &self.ty,
+            id: &id,
+            before: &live,
+            properties: &new,
+            changed: &changed,
+            owner: &self.owner,
+            secrets: false,
+        };
+        let answered = self.lab.router.update(request).await.unwrap();
+        self.same(&answered, after);
+        self.read_is(after).await
+    }
+
+    /// Each variant differs from the first in one property: there and back again.
+    async fn changes(&self, base: &Json, variants: &[(&str, Json)]) {
+        for (name, value) in variants {
+            let mut other = base.clone();
+            if value.is_null() {
+                other.as_object_mut().unwrap().remove(*name);
+            } else {
+                other[*name] = value.clone();
+            }
+            self.update(base, &other).await;
+            self.update(&other, base).await;
+        }
+    }
+
+    async fn delete(&self, properties: &Json) {
+        let live = self.read(properties).await.unwrap();
+        let request = Delete { ty: &self.ty, id: &live.id, before: &live };
+        self.lab.router.delete(request).await.unwrap();
+        // Once more is as good as once.
+        self.lab.router.delete(request).await.unwrap();
+    }
+
+    async fn is_gone(&self, properties: &Json) {
+        assert_eq!(self.read(properties).await, None);
+    }
+
+    async fn restore(&self, properties: &Json) -> Live {
+        let before = self.read(properties).await.unwrap();
+        assert!(matches!(before.condition, Condition::SoftDeleted { until: Some(_) }), "{before:?}");
+        assert_eq!(before.attributes["state"], Value::text("DELETED"));
+        let desired = self.filled(&map(properties));
+        let request = Restore {
+            ty: &self.ty,
+            id: &before.id,
+            before: &before,
+            properties: &desired,
+            owner: &self.owner,
+            secrets: false,
+        };
+        let live = self.lab.router.restore(request).await.unwrap();
+        assert_eq!(live.condition, Condition::Ready);
+        self.same(&live, properties);
+        live
+    }
+}
+
+#[tokio::test]
+async fn a_pool_and_its_providers() {
+    let lab = &Lab::new().await;
+    let pools = lab.thing("iam.googleapis.com/WorkloadIdentityPool");
+    let pool =
+        json!({ "workloadIdentityPoolId": "aws-pool", "displayName": "AWS", "description": "From AWS" });
+    let live = pools.create(&pool).await;
+    let number = project_number(PROJECT);
+    let name = format!("projects/{number}/locations/global/workloadIdentityPools/aws-pool");
+    assert_eq!(live.attributes["name"], Value::text(name));
+    assert_eq!(pools.try_create(&pool).await.unwrap_err().kind, ErrorKind::AlreadyExists);
+    let variants = [
+        ("displayName", json!("Other")),
+        ("displayName", Json::Null),
+        ("description", json!("Other")),
+        ("description", Json::Null),
+        ("disabled", json!(true)),
+    ];
+    pools.changes(&pool, &variants).await;
+
+    let providers = lab.thing("iam.googleapis.com/WorkloadIdentityPoolProvider");
+    let role = r#"attribute.aws_role == "arn:aws:sts::123456789012:assumed-role/reader""#;
+    let aws = json!({
+        "workloadIdentityPool": "aws-pool",
+        "workloadIdentityPoolProviderId": "lambda",
+        "displayName": "Lambda",
+        "description": "The functions",
+        "attributeCondition": role,
+        "aws": { "accountId": "123456789012" },
+    });
+    providers.create(&aws).await;
+    let subject = json!({ "google.subject": "assertion.arn" });
+    let variants = [
+        ("displayName", Json::Null),
+        ("description", json!("Other")),
+        ("disabled", json!(true)),
+        ("attributeMapping", subject.clone()),
+        ("attributeCondition", Json::Null),
+        ("aws", json!({ "accountId": "210987654321" })),
+    ];
+    providers.changes(&aws, &variants).await;
+    let oidc = json!({
+        "workloadIdentityPool": "aws-pool",
+        "workloadIdentityPoolProviderId": "issuer",
+        "attributeMapping": { "google.subject": "assertion.sub", "attribute.repo": "assertion.repository" },
+        "oidc": { "issuerUri": "https://issuer.example/a", "allowedAudiences": ["one", "two"] },
+    });
+    providers.create(&oidc).await;
+    let variants = [
+        ("attributeMapping", json!({ "google.subject": "assertion.sub" })),
+        ("attributeCondition", json!("assertion.aud == 'one'")),
+        ("oidc", json!({ "issuerUri": "https://issuer.example/b", "allowedAudiences": ["two"] })),
+        ("oidc", json!({ "issuerUri": "https://issuer.example/a", "jwksJson": "{\"keys\":[]}" })),
+    ];
+    providers.changes(&oidc, &variants).await;
+    // A provider keeps its kind.
+    let live = providers.read_is(&oidc).await;
+    let mut other = aws.clone();
+    other["workloadIdentityPoolProviderId"] = json!("issuer");
+    let request = Update {
+        ty: &providers.ty,
+        id: &live.id,
+        before: &live,
+        properties: &map(&other),
+        changed: &[],
+        owner: &providers.owner,
+        secrets: false,
+    };
+    assert_eq!(lab.router.update(request).await.unwrap_err().kind, ErrorKind::Invalid);
+
+    for thing in [&aws, &oidc] {
+        providers.delete(thing).await;
+    }
+    pools.delete(&pool).await;
+    assert_eq!(pools.try_create(&pool).await.unwrap_err().kind, ErrorKind::AlreadyExists);
+    pools.restore(&pool).await;
+    providers.restore(&aws).await;
+    providers.restore(&oidc).await;
+}
+
+#[tokio::test]
+async fn the_default_mapping_of_aws_is_no_difference() {
+    let lab = &Lab::new().await;
+    lab.thing("iam.googleapis.com/WorkloadIdentityPool")
+        .create(&json!({ "workloadIdentityPoolId": "aws-pool" }))
+        .await;
+    let providers = lab.thing("iam.googleapis.com/WorkloadIdentityPoolProvider");
+    let silent = json!({
+        "workloadIdentityPool": "aws-pool",
+        "workloadIdentityPoolProviderId": "silent",
+        "aws": { "accountId": "123456789012" },
+    });
+    providers.create(&silent).await;
+    let mut spelt = silent.clone();
+    spelt["attributeMapping"] = json!({
+        "google.subject": "assertion.arn",
+        "attribute.aws_role": "assertion.arn.contains('assumed-role') ? assertion.arn.extract('{account_arn}assumed-role/') + \
+            'assumed-role/' + assertion.arn.extract('assumed-role/{role_name}/') : assertion.arn",
+    });
+    providers.read_is(&spelt).await;
+    providers.read_is(&silent).await;
+}
+
+#[tokio::test]
+async fn a_service_account() {
+    let lab = &Lab::new().await;
+    let accounts = lab.thing("iam.googleapis.com/ServiceAccount");
+    let account = json!({ "accountId": "the-writer", "displayName": "Writer", "description": "Writes" });
+    let first = accounts.create(&account).await;
+    assert_eq!(
+        first.attributes["email"],
+        Value::text(format!("the-writer@{PROJECT}.iam.gserviceaccount.com"))
+    );
+    let variants = [
+        ("displayName", json!("Other")),
+        ("displayName", Json::Null),
+        ("description", Json::Null),
+        ("disabled", json!(true)),
+    ];
+    accounts.changes(&account, &variants).await;
+    assert_eq!(accounts.try_create(&account).await.unwrap_err().kind, ErrorKind::AlreadyExists);
+    accounts.delete(&account).await;
+    accounts.is_gone(&account).await;
+    let second = accounts.create(&account).await;
+    assert_ne!(first.attributes["uniqueId"], second.attributes["uniqueId"]);
+    let mut disabled = account.clone();
+    disabled["accountId"] = json!("the-reader");
+    disabled["disabled"] = json!(true);
+    accounts.create(&disabled).await;
+
+    // What does not fit beside the mark is refused before anything is sent.
+    let mut accounts = lab.thing("iam.googleapis.com/ServiceAccount");
+    accounts.owner = owner(&format!("resources.{}", "long-".repeat(30) + "name"));
+    let long = json!({ "accountId": "too-long", "description": "d".repeat(128) });
+    let error = accounts.try_create(&long).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    accounts.is_gone(&json!({ "accountId": "too-long" })).await;
+}
+
+#[tokio::test]
+async fn grants_leave_others_alone() {
+    let lab = &Lab::new().await;
+    lab.thing("iam.googleapis.com/WorkloadIdentityPool")
+        .create(&json!({ "workloadIdentityPoolId": "aws-pool" }))
+        .await;
+    let account =
+        lab.thing("iam.googleapis.com/ServiceAccount").create(&json!({ "accountId": "the-writer" })).await;
+    let email = account.attributes["email"].as_text().unwrap();
+    let pool = format!(
+        "iam.googleapis.com/projects/{}/locations/global/workloadIdentityPools/aws-pool",
+        project_number(PROJECT)
+    );
+    let grants = lab.thing("iam.googleapis.com/ServiceAccountIamMember");
+    let grant = |member: String| json!({ "serviceAccount": email, "role": "roles/iam.workloadIdentityUser", "member": member });
+    let one = grant(format!(
+        "principalSet://{pool}/attribute.aws_role/arn:aws:sts::123456789012:assumed-role/reader"
+    ));
+    let two = grant(format!("principalSet://{pool}/*"));
+    grants.is_gone(&one).await;
+    grants.create(&one).await;
+    grants.create(&one).await;
+    grants.create(&two).await;
+    let mut conditional = one.clone();
+    conditional["condition"] =
+        json!({ "title": "soon over", "expression": "request.time < timestamp('2030-01-01T00:00:00Z')" });
+    grants.create(&conditional).await;
+    grants.read_is(&one).await;
+    let condition = json!({ "title": "soon over", "expression": "false", "description": "d" });
+    grants.changes(&conditional, &[("condition", condition)]).await;
+    grants.delete(&one).await;
+    grants.is_gone(&one).await;
+    grants.read_is(&two).await;
+    grants.read_is(&conditional).await;
+
+    let unknown = grant(format!("principalSet://{}/*", pool.replace("aws-pool", "no-pool")));
+    assert!(matches!(grants.try_create(&unknown).await.unwrap_err().kind, ErrorKind::Settling { .. }));
+    let mut nobody = two.clone();
+    nobody["serviceAccount"] = json!(format!("nobody@{PROJECT}.iam.gserviceaccount.com"));
+    grants.is_gone(&nobody).await;
+    assert!(matches!(grants.try_create(&nobody).await.unwrap_err().kind, ErrorKind::Settling { .. }));
+
+    // Many at once on one policy: none is lost.
+    let members = lab.thing("cloudresourcemanager.googleapis.com/ProjectIamMember");
+    let wanted: Vec<Json> = (0..12)
+        .map(|index| json!({ "role": format!("roles/datastore.role{}", index % 3), "member": format!("user:Person{index}@Example.com") }))
+        .collect();
+    futures::future::join_all(wanted.iter().map(|grant| members.try_create(grant)))
+        .await
+        .into_iter()
+        .for_each(|answer| {
+            answer.unwrap();
+        });
+    for grant in &wanted {
+        let mut lower = grant.clone();
+        lower["member"] = json!(grant["member"].as_str().unwrap().to_lowercase());
+        members.read_is(&lower).await;
+    }
+    members.read_is(&json!({ "role": "roles/owner", "member": "user:owner@example.com" })).await;
+    members.delete(&json!({ "role": "roles/datastore.role0", "member": "user:person0@example.com" })).await;
+    members.read_is(&json!({ "role": "roles/datastore.role0", "member": "user:person3@example.com" })).await;
+}
+
+#[tokio::test]
+async fn a_service_and_a_database() {
+    let lab = &Lab::new().await;
+    let databases = lab.thing("firestore.googleapis.com/Database");
+    let database = json!({ "databaseId": "images", "locationId": "nam5", "type": "FIRESTORE_NATIVE" });
+    let disabled = databases.try_create(&database).await.unwrap_err();
+    assert!(matches!(disabled.kind, ErrorKind::Settling { .. }), "{disabled:?}");
+    assert!(disabled.hint.unwrap().contains("firestore.googleapis.com"));
+
+    let services = lab.thing("serviceusage.googleapis.com/Service");
+    let firestore = json!({ "name": "firestore.googleapis.com" });
+    services.is_gone(&firestore).await;
+    services.create(&firestore).await;
+    services.create(&firestore).await;
+
+    let first = databases.create(&database).await;
+    assert_eq!(databases.try_create(&database).await.unwrap_err().kind, ErrorKind::AlreadyExists);
+    let variants = [
+        ("type", json!("DATASTORE_MODE")),
+        ("deleteProtectionState", json!("DELETE_PROTECTION_ENABLED")),
+        ("pointInTimeRecoveryEnablement", json!("POINT_IN_TIME_RECOVERY_ENABLED")),
+    ];
+    databases.changes(&database, &variants).await;
+    let mut optimistic = database.clone();
+    optimistic["concurrencyMode"] = json!("OPTIMISTIC");
+    databases.update(&database, &optimistic).await;
+
+    // Someone else was there in between: the etag of the plan is stale.
+    let stale = Update {
+        ty: &databases.ty,
+        id: &first.id,
+        before: &first,
+        properties: &map(&database),
+        changed: &[Path(vec![Segment::Key("type".to_owned())])],
+        owner: &databases.owner,
+        secrets: false,
+    };
+    assert_eq!(lab.router.update(stale).await.unwrap_err().kind, ErrorKind::Conflict);
+
+    let mut protected = optimistic.clone();
+    protected["deleteProtectionState"] = json!("DELETE_PROTECTION_ENABLED");
+    let live = databases.update(&optimistic, &protected).await;
+    let request = Delete { ty: &databases.ty, id: &live.id, before: &live };
+    let refused = lab.router.delete(request).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Invalid);
+    assert!(refused.hint.unwrap().contains("deleteProtectionState"));
+    databases.update(&protected, &optimistic).await;
+    databases.delete(&optimistic).await;
+    databases.is_gone(&optimistic).await;
+    services.delete(&firestore).await;
+    services.is_gone(&firestore).await;
+
+    lab.enable("iamcredentials.googleapis.com").await;
+    let live = services.read(&json!({ "name": "iam.googleapis.com" })).await.unwrap();
+    let needed =
+        lab.router.delete(Delete { ty: &services.ty, id: &live.id, before: &live }).await.unwrap_err();
+    assert!(needed.hint.unwrap().contains("other enabled services"), "{}", needed.message);
+    let unknown = services.try_create(&json!({ "name": "nothing.googleapis.com" })).await.unwrap_err();
+    assert_eq!(unknown.kind, ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn the_guard_knows_the_project() {
+    let lab = Lab::new().await;
+    assert!(lab.router.guard().await.is_empty());
+    let endpoint = &lab._session.endpoints.gcp;
+    let guard = async |project: &str, access: Access| {
+        let gcp = Some(GcpPlace { project: project.to_owned(), endpoint: None });
+        let mut found = Router::new(&Clouds { gcp, ..Clouds::default() }, &access).guard().await;
+        found.pop().unwrap()
+    };
+    let error = guard("someone-elses", access(endpoint, GCP_TOKEN)).await;
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.hint.unwrap().contains("clouds.gcp.project: someone-elses"));
+    assert_eq!(
+        guard(&project_number(PROJECT), access(endpoint, GCP_TOKEN)).await.kind,
+        ErrorKind::WrongAccount
+    );
+    assert_eq!(guard(PROJECT, access(endpoint, "ya29.stolen")).await.kind, ErrorKind::Credentials);
+    assert_eq!(guard(PROJECT, access("http://127.0.0.1:9", GCP_TOKEN)).await.kind, ErrorKind::Unreachable);
+    let plain = guard(PROJECT, access("http://cloud.example", GCP_TOKEN)).await;
+    assert_eq!(plain.kind, ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn ids_of_other_projects_are_refused() {
+    let lab = Lab::new().await;
+    for (ty, id) in [
+        (
+            "iam.googleapis.com/WorkloadIdentityPool",
+            "projects/other/locations/global/workloadIdentityPools/p",
+        ),
+        ("iam.googleapis.com/ServiceAccount", "projects/gcp-provider-tests/../other/serviceAccounts/x"),
+        ("firestore.googleapis.com/Database", "projects/gcp-provider-tests-too/databases/x"),
+        (
+            "cloudresourcemanager.googleapis.com/ProjectIamMember",
+            "projects/other roles/viewer user:a@b.example",
+        ),
+        ("iam.googleapis.com/ServiceAccountIamMember", "nonsense"),
+    ] {
+        let (ty, id) = (ResourceType::new(ty), CloudId(id.to_owned()));
+        let request = Read { ty: &ty, id: &id, desired: None, secrets: false };
+        assert_eq!(lab.router.read(request).await.unwrap_err().kind, ErrorKind::Invalid, "{id}");
+    }
+}
