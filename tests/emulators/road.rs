@@ -30,7 +30,8 @@ impl Ledger for Forgetful {
 
 impl Road {
     pub fn new(endpoint: &str, region: &str, keys: Option<(String, Secret)>) -> Self {
-        let aws = AwsPlace { account: ACCOUNT.into(), region: region.into(), endpoint: Some(endpoint.into()) };
+        let aws =
+            AwsPlace { account: ACCOUNT.into(), region: region.into(), endpoint: Some(endpoint.into()) };
         let clouds = Clouds { aws: Some(aws), ..Clouds::default() };
         let access = Access { aws: AwsAccess { keys, ..AwsAccess::default() }, ..Access::default() };
         let router = Router::new(&clouds, &access);
@@ -40,7 +41,8 @@ impl Road {
 
     /// The stack of these resources.
     pub fn stack(&self, resources: &Mapping) -> Stack {
-        let resources = resources.iter().map(|(name, resource)| self.resource(name.as_str().unwrap(), resource));
+        let resources =
+            resources.iter().map(|(name, resource)| self.resource(name.as_str().unwrap(), resource));
         Stack {
             name: "lab".to_owned(),
             description: None,

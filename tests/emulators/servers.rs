@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::judges;
+use crate::support::{judges, root};
 
 /// A running emulator.
 pub struct Emulator {
@@ -15,12 +15,13 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// moto's server; `None` where it is not installed.
+    /// moto's server, by way of `serve_moto.py`; `None` where it is not installed.
     pub fn moto() -> Option<Self> {
         let python = judges("moto", &["moto.server"])?;
         Some(Self::start("moto", &|port, data| {
             let mut command = Command::new(&python);
-            command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).current_dir(data);
+            command.arg(root().join("tests/emulators/serve_moto.py")).current_dir(data);
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
             // Without them there is no AWS managed policy to attach.
             command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
             command

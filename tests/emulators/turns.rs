@@ -69,9 +69,10 @@ pub async fn drive(road: &mut Road, who: &str, case: &Case, exceptions: &[Except
         let (plan, _) = road.plan(&stack, Mode::Apply).await;
         let change = plan.change(&Address::resource("x")).unwrap();
         assert_eq!(change.action.symbol(), turn.is, "{told}: {:#?}", change.edits);
-        let elsewhere = change.edits.iter().find(|edit| {
-            edit.path.property() != turn.at && !turn.with.contains_key(edit.path.property())
-        });
+        let elsewhere = change
+            .edits
+            .iter()
+            .find(|edit| edit.path.property() != turn.at && !turn.with.contains_key(edit.path.property()));
         assert!(elsewhere.is_none(), "{told}: more than that differs: {elsewhere:#?}");
         road.must(&stack, Mode::Apply, &told).await;
     }

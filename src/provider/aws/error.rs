@@ -24,11 +24,14 @@ where
     let status = response.map_or(0, |response| response.status().as_u16());
     let service = failure.as_service_error();
     let code = service.and_then(ProvideErrorMetadata::code).map_or_else(|| code_of(status), str::to_owned);
+    // It was done, but what came back cannot be read: cut short, or in another shape.
+    let garbled = (200..300).contains(&status) && service.is_none_or(|service| service.code().is_none());
     let message = service.and_then(ProvideErrorMetadata::message).map_or_else(
-        || if service.is_some() { words_of(status).to_owned() } else { causes(failure) },
+        || if service.is_some() && !garbled { words_of(status).to_owned() } else { causes(failure) },
         str::to_owned,
     );
     let kind = match failure {
+        SdkError::ServiceError(_) if garbled => ErrorKind::Unknown,
         SdkError::ServiceError(_) => kind(&code, &message, status),
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => unsent(failure),
         // Later versions of the SDK may know more; an answer that cannot be read may still follow a deed.

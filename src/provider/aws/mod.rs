@@ -7,6 +7,7 @@
 mod bucket;
 mod bucket_policy;
 mod connect;
+mod content;
 mod document;
 mod error;
 mod place;
@@ -28,7 +29,8 @@ use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema}
 use connect::Clients;
 
 /// Every resource type of this cloud.
-static KINDS: &[&dyn Kind<Aws>] = &[&role::Role, &bucket::Bucket, &bucket_policy::BucketPolicy];
+static KINDS: &[&dyn Kind<Aws>] =
+    &[&role::Role, &bucket::Bucket, &bucket_policy::BucketPolicy, &content::Content];
 
 /// At most this many requests to AWS at once: below what S3 and IAM throttle, above what a stack's reads need.
 const AT_ONCE: usize = 64;
@@ -39,12 +41,15 @@ pub(crate) struct Aws {
     access: AwsAccess,
     clients: OnceCell<Clients>,
     slots: Semaphore,
+    /// Content that was replaced in this run.
+    stash: content::Stash,
 }
 
 impl Aws {
     /// Touches no network.
     pub(crate) fn new(place: AwsPlace, access: AwsAccess) -> Self {
-        Self { place, access, clients: OnceCell::new(), slots: Semaphore::new(AT_ONCE) }
+        let (clients, slots, stash) = (OnceCell::new(), Semaphore::new(AT_ONCE), content::Stash::default());
+        Self { place, access, clients, slots, stash }
     }
 
     /// Checks live that the credentials belong to the account that the stack names.
