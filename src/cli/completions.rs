@@ -5,7 +5,6 @@ use clap_complete::Shell;
 
 use super::Arguments;
 use super::exit::Exit;
-use super::failure::Ending;
 use crate::ui;
 
 /// Write a shell's completion script
@@ -16,10 +15,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> Ending {
+    pub(super) fn run(self) -> Exit {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Arguments::command(), "mcm", &mut script);
         ui::print::result(&String::from_utf8_lossy(&script));
-        Ok(Exit::Done)
+        Exit::Done
     }
 }

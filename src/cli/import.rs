@@ -73,7 +73,7 @@ impl Import {
             reach.close().await;
             // The object is imported; what a plan says against it is for the next plan to refuse.
             match decide(&loaded, &state, &inventory, &request) {
-                Ok(plan) => self.foretell(plan.change(&self.address).map(|change| change.action)),
+                Ok(plan) => foretell(plan.change(&self.address).map(|change| change.action)),
                 Err(failure) => context.warn(&failure.diagnostics),
             }
             Ok(Exit::Done)
@@ -133,20 +133,21 @@ impl Import {
             retain: resource.lifecycle.on_delete == OnDelete::Retain,
         })
     }
+}
 
-    fn foretell(&self, action: Option<Action>) {
-        let what = match action {
-            None | Some(Action::NoOp) => "The next apply will leave it as it is.",
-            Some(Action::Update | Action::Adopt) => {
-                "The next apply will change it in place: `mcm plan` shows how."
-            }
-            Some(Action::Replace) => "The next apply would REPLACE it: `mcm plan` shows why.",
-            Some(Action::Create | Action::Restore | Action::Delete | Action::Forget) => {
-                "The next apply would not keep it: `mcm plan` shows why."
-            }
-        };
-        ui::print::result(what);
-    }
+/// What a plan will do with it now.
+fn foretell(action: Option<Action>) {
+    let what = match action {
+        None | Some(Action::NoOp) => "The next apply will leave it as it is.",
+        Some(Action::Update | Action::Adopt) => {
+            "The next apply will change it in place: `mcm plan` shows how."
+        }
+        Some(Action::Replace) => "The next apply would REPLACE it: `mcm plan` shows why.",
+        Some(Action::Create | Action::Restore | Action::Delete | Action::Forget) => {
+            "The next apply would not keep it: `mcm plan` shows why."
+        }
+    };
+    ui::print::result(what);
 }
 
 fn fresh_nonce() -> Result<Nonce, Failure> {

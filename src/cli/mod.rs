@@ -134,8 +134,8 @@ impl Command {
             Self::Import(arguments) => arguments.run(context),
             Self::State(arguments) => arguments.run(context),
             Self::Sandbox(arguments) => arguments.run(context),
-            Self::Schema(arguments) => arguments.run(),
-            Self::Completions(arguments) => arguments.run(),
+            Self::Schema(schema::Schema {}) => Ok(schema::Schema::run()),
+            Self::Completions(arguments) => Ok(arguments.run()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::stack::Given;
 
 /// What every command takes.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Common options")]
 pub(super) struct Global {
     /// Run as if started in this folder
     #[arg(short = 'C', long = "chdir", value_name = "DIR", global = true)]

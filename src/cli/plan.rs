@@ -19,6 +19,7 @@ use crate::ui;
 
 /// Show what apply would do; nothing is changed
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Plan {
     /// The stack's folder or file [default: stack.yaml here]
     stack: Option<PathBuf>,

@@ -27,7 +27,7 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
         workspace.prepare()?;
         let session = sandbox::Session::open(sandbox_options(workspace, &stack.clouds))
             .await
-            .map_err(sandbox_failed)?;
+            .map_err(|error| sandbox_failed(&error))?;
         enter_sandbox(&mut access, &session.endpoints, &stack.clouds);
         Some(session)
     } else {
@@ -39,7 +39,7 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     Ok(Reach {
         router: Router::new(&stack.clouds, &access),
         #[cfg(feature = "sandbox")]
-        session: session,
+        session,
     })
 }
 
@@ -74,10 +74,10 @@ pub(super) fn sandbox_options(workspace: &Workspace, clouds: &Clouds) -> sandbox
 
 /// What to do when the sandbox does not start.
 #[cfg(feature = "sandbox")]
-pub(super) fn sandbox_failed(error: sandbox::SandboxError) -> Failure {
+pub(super) fn sandbox_failed(error: &sandbox::SandboxError) -> Failure {
     use std::error::Error as _;
     let diagnostic = Diagnostic::error(format!("the sandbox could not be started: {error}"));
-    match (&error, error.source()) {
+    match (error, error.source()) {
         (sandbox::SandboxError::Busy { .. }, _) => Failure::refused(
             diagnostic.hint("stop that process first; `--sandbox` uses the server that runs already"),
         ),

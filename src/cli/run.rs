@@ -50,9 +50,9 @@ impl Job {
         if self.options.json {
             ui::print::result(&ui::json::version().to_string());
         }
-        let ending = self
-            .prepare(context)
-            .and_then(|ready| signals::run(async |signals| self.perform(ready, signals, context).await));
+        let ending = self.prepare(context).and_then(|ready| {
+            signals::run(async |signals| Box::pin(self.perform(ready, signals, context)).await)
+        });
         if let (true, Err(failure)) = (self.options.json, &ending) {
             for diagnostic in &failure.diagnostics {
                 ui::print::result(&ui::json::diagnostic_event(diagnostic).to_string());
@@ -90,7 +90,7 @@ impl Job {
 
     async fn perform(&self, mut ready: Ready, mut signals: Signals, context: &Context) -> Ending {
         let reach = signals.or(reach::open(&self.workspace, &ready.loaded.stack)).await?;
-        let inventory = signals.or(survey(&ready.loaded, &ready.state, &reach.router)).await?;
+        let inventory = signals.or(Box::pin(survey(&ready.loaded, &ready.state, &reach.router))).await?;
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
         let counts = Counts::of(&plan);
@@ -102,7 +102,7 @@ impl Job {
         progress.close();
         let ending = self.conclude(ran?, counts, start.elapsed());
         if ending.is_ok() && self.request.mode == Mode::Apply {
-            self.show_outputs(&ready, &reach, &mut signals, context).await;
+            Box::pin(self.show_outputs(&ready, &reach, &mut signals, context)).await;
         }
         reach.close().await;
         ending
@@ -246,7 +246,7 @@ impl Job {
         if ready.loaded.stack.outputs.is_empty() {
             return;
         }
-        match signals.or(survey(&ready.loaded, &ready.state, &reach.router)).await {
+        match signals.or(Box::pin(survey(&ready.loaded, &ready.state, &reach.router))).await {
             Ok(inventory) => {
                 let outputs = engine::outputs(&ready.loaded.stack, &inventory);
                 if self.options.json {

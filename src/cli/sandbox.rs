@@ -134,7 +134,7 @@ mod embedded {
     fn serve(options: Options) -> Ending {
         let data = options.data.display().to_string();
         signals::run(async |mut signals| {
-            let session = Session::serve(options).await.map_err(sandbox_failed)?;
+            let session = Session::serve(options).await.map_err(|error| sandbox_failed(&error))?;
             let Endpoints { aws, gcp, azure } = &session.endpoints;
             ui::print::result(&format!("AWS    {aws}\nGCP    {gcp}\nAzure  {azure}"));
             ui::print::notice(&format!(
@@ -148,7 +148,7 @@ mod embedded {
 
     fn env(options: Options, clouds: &Clouds, as_json: bool) -> Ending {
         signals::run_readonly(async {
-            let session = Session::open(options).await.map_err(sandbox_failed)?;
+            let session = Session::open(options).await.map_err(|error| sandbox_failed(&error))?;
             if session.is_own() {
                 session.close().await;
                 let diagnostic = Diagnostic::error("no sandbox is served here")
@@ -222,10 +222,9 @@ mod embedded {
         if let Some(place) = &clouds.azure {
             lines.push(("AZURE_SUBSCRIPTION_ID", place.subscription.clone()));
         }
-        lines
-            .iter()
-            .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', "'\\''")))
-            .collect()
+        let export =
+            |(name, value): &(&str, String)| format!("export {name}='{}'", value.replace('\'', "'\\''"));
+        lines.iter().map(export).collect::<Vec<_>>().join("\n")
     }
 
     /// Its server is started and ended first: that fails while someone else serves it.
@@ -245,7 +244,7 @@ mod embedded {
                 latency: Duration::ZERO,
                 accounts: Accounts::default(),
             };
-            let session = Session::serve(options).await.map_err(sandbox_failed)?;
+            let session = Session::serve(options).await.map_err(|error| sandbox_failed(&error))?;
             session.close().await;
             std::fs::remove_dir_all(&data)
                 .map_err(|error| Failure::io(format!("{} could not be removed", data.display()), &error))?;

@@ -19,15 +19,12 @@ pub fn list(outputs: &[(String, Value, bool)]) -> String {
             value if !value.is_known() => Some("(not known yet)".to_owned()),
             value => inline(value),
         };
-        match shown {
-            Some(line) => {
-                let _ = writeln!(out, "{label:width$} {line}");
-            }
-            None => {
-                let _ = writeln!(out, "{label}");
-                for line in tree(value) {
-                    let _ = writeln!(out, "  {line}");
-                }
+        if let Some(line) = shown {
+            let _ = writeln!(out, "{label:width$} {line}");
+        } else {
+            let _ = writeln!(out, "{label}");
+            for line in tree(value) {
+                let _ = writeln!(out, "  {line}");
             }
         }
     }

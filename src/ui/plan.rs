@@ -312,15 +312,12 @@ fn render_outputs(out: &mut String, plan: &Plan, style: Style) {
         let hidden = Value::Secret(crate::model::Secret::new(""));
         let value = if *sensitive { &hidden } else { after };
         let label = format!("{}:", text::line(name));
-        match inline(value) {
-            Some(line) => {
-                let _ = writeln!(out, "  {label:width$} {line}");
-            }
-            None => {
-                let _ = writeln!(out, "  {label}");
-                for line in tree(value) {
-                    let _ = writeln!(out, "    {line}");
-                }
+        if let Some(line) = inline(value) {
+            let _ = writeln!(out, "  {label:width$} {line}");
+        } else {
+            let _ = writeln!(out, "  {label}");
+            for line in tree(value) {
+                let _ = writeln!(out, "    {line}");
             }
         }
     }

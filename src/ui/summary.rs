@@ -1,5 +1,6 @@
 //! How a run ended.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::plan::{Counts, describe};
@@ -49,7 +50,8 @@ pub fn stuck(undone: usize, kept: &[Kept], command: &str) -> Diagnostic {
         _ => format!("{undone} steps were undone"),
     };
     for Kept { address, op, why } in kept {
-        detail.push_str(&format!("\n- {address}: {} and left in place: {}", done(*op), text::line(why)));
+        // Writing into a `String` does not fail.
+        let _ = write!(detail, "\n- {address}: {} and left in place: {}", done(*op), text::line(why));
     }
     Diagnostic::error(format!(
         "{} left as the failed run made {}",

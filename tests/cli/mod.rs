@@ -1,1 +1,8 @@
-//! To come.
+//! What a person or a pipeline sees: texts, exit codes, files.
+
+mod binary;
+mod rendering;
+mod road;
+mod saved;
+mod store;
+mod usage;
