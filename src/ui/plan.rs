@@ -32,7 +32,8 @@ pub fn render(plan: &Plan, style: Style) -> String {
         let _ = writeln!(out, "\n{}", diagnostics::render(&plan.warnings, style.color).trim_end());
     }
     if !plan.is_empty() {
-        let _ = writeln!(out, "\n{}", style.bold(&closing(plan)));
+        let gap = if out.ends_with("\n\n") { "" } else { "\n" };
+        let _ = writeln!(out, "{gap}{}", style.bold(&closing(plan)));
     }
     out
 }

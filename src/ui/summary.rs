@@ -37,8 +37,8 @@ pub fn failures(failures: &[Failure]) -> Vec<Diagnostic> {
 pub fn rolled_back(undone: usize) -> String {
     match undone {
         0 => "Nothing was changed.".to_owned(),
-        1 => "The one step that was done is undone: everything is as it was before.".to_owned(),
-        _ => format!("All {undone} steps that were done are undone: everything is as it was before."),
+        1 => "The one step that was done is undone.".to_owned(),
+        _ => format!("All {undone} steps that were done are undone."),
     }
 }
 
