@@ -49,17 +49,24 @@ impl Failure {
     /// Clouds that did not let themselves be asked.
     pub(super) fn clouds<'e>(errors: impl IntoIterator<Item = (String, &'e CloudError)>) -> Self {
         let mut exit = Exit::Failed;
-        let mut diagnostics: Vec<Diagnostic> = Vec::new();
+        // One cloud that refuses everything is told once, with how often.
+        let mut alike: Vec<(String, &CloudError, usize)> = Vec::new();
         for (what, error) in errors {
             exit = worse(exit, exit_of(error.kind));
-            let diagnostic = ui::error::diagnose(&what, error);
-            // One cloud that refuses everything is told once.
-            let told = diagnostics.iter().any(|other| other.detail == diagnostic.detail);
-            if !told {
-                diagnostics.push(diagnostic);
+            let same = |other: &CloudError| {
+                (other.cloud, other.kind, &other.code, &other.message)
+                    == (error.cloud, error.kind, &error.code, &error.message)
+            };
+            match alike.iter_mut().find(|(_, other, _)| same(other)) {
+                Some((_, _, more)) => *more += 1,
+                None => alike.push((what, error, 0)),
             }
         }
-        Self { exit, diagnostics }
+        let tell = |(what, error, more): (String, &CloudError, usize)| match more {
+            0 => ui::error::diagnose(&what, error),
+            more => ui::error::diagnose(&format!("{what}, nor {more} more"), error),
+        };
+        Self { exit, diagnostics: alike.into_iter().map(tell).collect() }
     }
 }
 

@@ -109,7 +109,11 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let context = Context::new(&arguments.global);
-    let ending = enter(&arguments.global).and_then(|()| arguments.command.run(&context));
+    let run = || enter(&arguments.global).and_then(|()| arguments.command.run(&context));
+    // What a panic says was said by the hook; it ends like any other failure.
+    let Ok(ending) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) else {
+        return Exit::Failed.into();
+    };
     let exit = ending.unwrap_or_else(|failure| {
         let mut text = ui::diagnostics::render(&failure.diagnostics, context.err.color);
         if failure.diagnostics.len() > 1 {

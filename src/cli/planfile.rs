@@ -160,13 +160,17 @@ impl PlanFile {
         let what =
             if then.stack_digest == now.stack_digest { "what the stack owns" } else { "the stack file" };
         let mut moved = Vec::new();
+        let by_address = |plan: &Plan| -> BTreeMap<Address, usize> {
+            plan.changes.iter().enumerate().map(|(at, change)| (change.address.clone(), at)).collect()
+        };
+        let (was, is) = (by_address(then), by_address(now));
         for change in &now.changes {
-            let before = then.change(&change.address);
+            let before = was.get(&change.address).map(|&at| &then.changes[at]);
             let old = before.and_then(|change| change.after.clone()).map_or(Value::Null, Value::Map);
             let new = change.after.clone().map_or(Value::Null, Value::Map);
             differences(change.address.as_str(), &old, &new, &mut moved);
         }
-        for change in then.changes.iter().filter(|change| now.change(&change.address).is_none()) {
+        for change in then.changes.iter().filter(|change| !is.contains_key(&change.address)) {
             moved.push(format!("{}: is not in the plan any more", change.address));
         }
         let mut diagnostic =

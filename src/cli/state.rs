@@ -134,6 +134,7 @@ fn remove(address: &Address, stack: Option<&Path>, lock: &LockOptions, context: 
     let Some((name, mut state)) = folder.load_any()? else { return Err(unknown(address, &Owns::default())) };
     let owned = find(&state, address)?.clone();
     state.resources.remove(address);
+    state.replaced.remove(address);
     state.serial += 1;
     folder.open(&name, &state, &lock).record(&state)?;
     ui::print::result(&format!(
@@ -150,7 +151,8 @@ fn load(stack: Option<&Path>, context: &Context) -> Result<Owns, Failure> {
 }
 
 fn find<'s>(state: &'s Owns, address: &Address) -> Result<&'s Owned, Failure> {
-    state.resources.get(address).ok_or_else(|| unknown(address, state))
+    let owned = state.resources.get(address).or_else(|| state.replaced.get(address));
+    owned.ok_or_else(|| unknown(address, state))
 }
 
 fn unknown(address: &Address, state: &Owns) -> Failure {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Address, Catalogue, Diagnostic, Stack, State};
 use crate::stack::{self, Dialect, Given, Source};
-use crate::store::{Folder, make_private_folder};
+use crate::store::{Folder, make_private_folder, read_private, write_private};
 use crate::{provider, trust, ui};
 
 use super::Context;
@@ -101,7 +101,7 @@ impl Workspace {
         let folder = self.own_folder();
         let made = make_private_folder(&folder).and_then(|()| {
             let ignore = folder.join(".gitignore");
-            if ignore.exists() { Ok(()) } else { fs::write(ignore, "*\n") }
+            if read_private(&ignore)?.is_some() { Ok(()) } else { write_private(&ignore, b"*\n") }
         });
         made.map_err(|error| Failure::io(format!("{} cannot be used", folder.display()), &error))
     }

@@ -123,7 +123,9 @@ fn render_change(out: &mut String, change: &Change, style: Style) {
     let symbol = style.action(change.action, &format!("{:>3}", change.action.symbol()));
     let _ =
         write!(out, "{symbol} {}  {}", style.bold(change.address.as_str()), text::line(change.ty.as_str()));
-    match (&change.former_id, &change.id) {
+    // What is created shows its name among its properties.
+    let id = change.id.as_ref().filter(|_| change.action != Action::Create);
+    match (&change.former_id, id) {
         (Some(former), Some(id)) => {
             let _ = write!(out, "  {} -> {}", text::line(&former.0), text::line(&id.0));
         }
@@ -255,9 +257,10 @@ fn render_steps(out: &mut String, steps: &[Step], style: Style) {
     let verb = steps.iter().map(|step| describe(step.op).len()).max().unwrap_or(0);
     let needs: Vec<String> = steps.iter().map(needed).collect();
     let after = needs.iter().map(String::len).max().unwrap_or(0);
+    let gap = if after == 0 { "" } else { "  " };
     for (step, needs) in steps.iter().zip(&needs) {
         let line = format!(
-            "  {:>number$}. {:verb$} {:address$}  {needs:after$}  undo: {}",
+            "  {:>number$}. {:verb$} {:address$}  {needs:after$}{gap}undo: {}",
             step.id.0 + 1,
             describe(step.op),
             step.address.as_str(),
@@ -297,7 +300,7 @@ pub(super) fn describe(op: Op) -> &'static str {
 fn undo(undo: &Undo, style: Style) -> String {
     match undo {
         Undo::Exact => "exact".to_owned(),
-        Undo::Equivalent { differs } => format!("equivalent, but for {}", text::line(differs)),
+        Undo::Equivalent { differs } => format!("equivalent ({})", text::line(differs)),
         Undo::Soft { until } => format!("restorable until {}", until.strftime("%Y-%m-%d")),
         Undo::Impossible { why } => style.yellow(&format!("impossible: {}", text::line(why))),
     }

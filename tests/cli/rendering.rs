@@ -60,10 +60,6 @@ fn reference(name: &str, attribute: &str) -> Value {
     Value::Unknown(Template::reference(Address::resource(name), &[attribute]))
 }
 
-fn text(text: &str) -> Option<Value> {
-    Some(Value::text(text))
-}
-
 fn policy(action: &str) -> Value {
     Value::from_json(json!({
         "Version": "2012-10-17",
@@ -101,14 +97,22 @@ fn created() -> Change {
 fn updated() -> Change {
     let secret = || Some(Value::Secret(Secret::new("canary")));
     let edits = vec![
-        edit(&["Description"], text("old"), text("new")),
+        edit(&["Description"], Some("old".into()), Some("new".into())),
         edit(&["MaxSessionDuration"], None, Some(Value::from(7200))),
-        edit(&["Tags", "0", "Value"], text("a"), None),
+        edit(&["Tags", "0", "Value"], Some("a".into()), None),
         edit(&["Password"], secret(), secret()),
-        edit(&["Bucket"], text("arn:aws:s3:::old"), Some(reference("files", "Arn"))),
+        edit(&["Bucket"], Some("arn:aws:s3:::old".into()), Some(reference("files", "Arn"))),
         edit(&["PolicyDocument"], Some(policy("s3:GetObject")), Some(policy("s3:*"))),
-        edit(&["Condition"], text("{\"a\": 1, \"b\": [1, 2]}"), text("{\"a\": 1, \"b\": [1, 3]}")),
-        edit(&["UserData"], text("#!/bin/sh\necho one\nexit 0\n"), text("#!/bin/sh\necho two\nexit 0\n")),
+        edit(
+            &["Condition"],
+            Some("{\"a\": 1, \"b\": [1, 2]}".into()),
+            Some("{\"a\": 1, \"b\": [1, 3]}".into()),
+        ),
+        edit(
+            &["UserData"],
+            Some("#!/bin/sh\necho one\nexit 0\n".into()),
+            Some("#!/bin/sh\necho two\nexit 0\n".into()),
+        ),
         edit(&["Files"], None, Some(Value::from_json(json!({ "index.html": { "Size": 12 } })))),
         edit(&["Cors"], Some(Value::from_json(json!([{ "AllowedMethods": ["GET"] }]))), None),
     ];
@@ -121,7 +125,7 @@ fn updated() -> Change {
 }
 
 fn replaced() -> Change {
-    let mut forced = edit(&["location"], text("eastus"), text("westus"));
+    let mut forced = edit(&["location"], Some("eastus".into()), Some("westus".into()));
     forced.forces_replacement = true;
     let mut document = edit(&["AttributeMapping"], Some(policy("a")), Some(policy("b")));
     document.forces_replacement = true;
@@ -153,7 +157,7 @@ fn everything() -> Plan {
         Change {
             id: id("pool"),
             reason: Some("a deleted one holds the name until 2026-12-20".to_owned()),
-            edits: vec![edit(&["displayName"], text("a"), text("b"))],
+            edits: vec![edit(&["displayName"], Some("a".into()), Some("b".into()))],
             undo: Undo::Soft { until },
             ..change("pool", "iam.googleapis.com/WorkloadIdentityPool", Action::Restore)
         },
@@ -232,6 +236,7 @@ fn secrets_are_in_no_rendering() {
 
 #[test]
 fn closings() {
+    use Action::{Adopt, Create, Delete, Forget, NoOp, Replace, Restore, Update};
     let close = |mode, changes| {
         let text = ui::plan::render(&plan(mode, changes, Vec::new()), Style::PLAIN);
         text.trim_end().lines().last().unwrap().to_owned()
@@ -239,7 +244,6 @@ fn closings() {
     let of = |actions: &[Action]| -> Vec<Change> {
         actions.iter().map(|&action| change("x", "AWS::IAM::Role", action)).collect()
     };
-    use Action::{Adopt, Create, Delete, Forget, NoOp, Replace, Restore, Update};
     let cases = [
         close(Mode::Apply, of(&[])),
         close(Mode::Apply, of(&[NoOp])),
@@ -263,8 +267,8 @@ fn what_a_cloud_says_is_harmless() {
     change.id = Some(CloudId(evil.to_owned()));
     change.reason = Some(evil.to_owned());
     change.edits = vec![
-        edit(&["Description"], text(evil), text("plain\ntext")),
-        edit(&["Tags", evil], None, text(evil)),
+        edit(&["Description"], Some(evil.into()), Some("plain\ntext".into())),
+        edit(&["Tags", evil], None, Some(evil.into())),
         edit(&["Document"], None, Some(Value::from_json(json!({ evil: [evil] })))),
     ];
     let text = ui::plan::render(&plan(Mode::Apply, vec![change], Vec::new()), Style::PLAIN);
@@ -299,7 +303,7 @@ fn every_kind_of_error_has_its_cause_and_way_out() {
         ErrorKind::Throttled,
         ErrorKind::Invalid,
         ErrorKind::NotEmpty,
-        ErrorKind::Settling { window: Duration::from_secs(60) },
+        ErrorKind::Settling { window: Duration::from_mins(1) },
         ErrorKind::Unreachable,
         ErrorKind::Unknown,
         ErrorKind::WrongAccount,

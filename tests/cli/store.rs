@@ -50,9 +50,10 @@ fn what_is_written_is_read_and_private() {
 
 #[test]
 fn what_is_not_understood_is_an_error_and_stays() {
+    type Expected = fn(&StoreError) -> bool;
     let home = tempfile::tempdir().unwrap();
     let folder = Folder::new(home.path());
-    let cases: [(&str, fn(&StoreError) -> bool); 7] = [
+    let cases: [(&str, Expected); 7] = [
         ("", |error| matches!(error, StoreError::Corrupt { .. })),
         ("{", |error| matches!(error, StoreError::Corrupt { .. })),
         ("[]", |error| matches!(error, StoreError::Corrupt { .. })),
