@@ -10,7 +10,7 @@ use super::Context;
 use super::exit::Exit;
 use super::failure::{Ending, Failure};
 use super::options::{LockOptions, address};
-use super::workspace::{Workspace, closest};
+use super::workspace::{Workspace, closest_address};
 use crate::model::{Address, Diagnostic, Ledger as _, Owned, State as Owns};
 use crate::ui;
 
@@ -157,8 +157,7 @@ fn find<'s>(state: &'s Owns, address: &Address) -> Result<&'s Owned, Failure> {
 
 fn unknown(address: &Address, state: &Owns) -> Failure {
     let diagnostic = Diagnostic::error(format!("the stack does not own `{address}`"));
-    let known = state.resources.keys().map(Address::as_str);
-    let diagnostic = match closest(address.as_str(), known) {
+    let diagnostic = match closest_address(address, state.resources.keys()) {
         Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
         None => diagnostic.hint("`mcm state list` shows what it owns"),
     };

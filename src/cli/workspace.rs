@@ -122,9 +122,9 @@ impl Loaded {
         let unknown: Vec<Diagnostic> = addresses
             .filter(|address| !known(address))
             .map(|address| {
-                let known = self.stack.resources.iter().map(|resource| resource.address.as_str());
+                let known = self.stack.resources.iter().map(|resource| &resource.address);
                 let diagnostic = Diagnostic::error(format!("the stack has no `{address}`"));
-                match closest(address.as_str(), known) {
+                match closest_address(address, known) {
                     Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
                     None => diagnostic.hint("`mcm graph` shows all addresses"),
                 }
@@ -132,6 +132,19 @@ impl Loaded {
             .collect();
         if unknown.is_empty() { Ok(()) } else { Err(Failure { exit: Exit::Invalid, diagnostics: unknown }) }
     }
+}
+
+/// The known address that is most like the one that was written. What nearly all have in common says nothing.
+pub(super) fn closest_address<'w>(
+    written: &Address,
+    known: impl Iterator<Item = &'w Address>,
+) -> Option<&'w Address> {
+    const COMMON: &str = "resources.";
+    let bare = |address: &'w Address| address.as_str().trim_start_matches(COMMON);
+    let known: Vec<&Address> = known.collect();
+    let near =
+        closest(written.as_str().trim_start_matches(COMMON), known.iter().map(|&address| bare(address)))?;
+    known.into_iter().find(|address| bare(address) == near)
 }
 
 /// The known word that is most like the one that was written.

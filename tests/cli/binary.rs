@@ -67,7 +67,7 @@ impl From<Output> for Ran {
 pub fn mcm(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcm"));
     command.current_dir(folder);
-    for name in ["MCM_SANDBOX", "AWS_ENDPOINT_URL", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for name in ["MCM_SANDBOX", "AWS_ENDPOINT_URL", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"] {
         command.env_remove(name);
     }
     command

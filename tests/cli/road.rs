@@ -269,5 +269,6 @@ fn no_credentials_is_exit_8() {
     command.env("AWS_ENDPOINT_URL", env["aws"]["endpoint"].as_str().unwrap());
     command.env("AWS_ACCESS_KEY_ID", "AKIAXXXXXXXXXXXXXXXX").env("AWS_SECRET_ACCESS_KEY", "wrong");
     let ran = super::binary::Ran::from(command.args(["plan"]).output().unwrap()).exits(8);
-    assert!(ran.err.contains("sign in"), "{}", ran.err);
+    assert!(ran.err.contains("no valid credentials"), "{}", ran.err);
+    assert!(ran.err.contains("help: "), "{}", ran.err);
 }

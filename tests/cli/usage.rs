@@ -52,7 +52,9 @@ fn wrong_usage_is_told_and_changes_nothing() {
         assert_ne!(ran.code, Some(2), "a usage error is never 2: {}", ran.all());
         let text = format!("$ mcm {}\n{}", arguments.join(" "), ran.all());
         let text = text.replace(&*home.path().to_string_lossy(), "HOME");
-        insta::assert_snapshot!(*name, text);
+        insta::with_settings!({ filters => [(r#""@timestamp":"[^"]+""#, "\"@timestamp\":\"[time]\"")] }, {
+            insta::assert_snapshot!(*name, text);
+        });
         ran.exits(*code);
         assert!(!home.path().join(".mcm/state.json").exists(), "{name}");
         assert!(!home.path().join(".mcm/sandbox/state/state.json").exists(), "{name}");
