@@ -16,6 +16,7 @@ mod digest;
 mod drafts;
 mod grammar;
 mod interpolate;
+mod json_schema;
 mod modules;
 mod node;
 mod order;
@@ -35,6 +36,8 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{Catalogue, Diagnostic, Diagnostics, Digest, Expander, Map, Path, Stack, Value};
+
+pub use json_schema::json_schema;
 
 use assembly::Trusts;
 use check::Check;
