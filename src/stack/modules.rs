@@ -22,6 +22,8 @@ const DEPTH: usize = 8;
 const RESOURCES: usize = 20_000;
 /// How many values all included parts may have together, each counted as often as it is included.
 const VALUES: usize = 1_000_000;
+const LOOKED_FOR: &str =
+    "a part is a file below the project's folder: the nearest one with a folder `templates`";
 /// How far up the project's folder is looked for.
 const ANCESTORS: usize = 32;
 
@@ -256,15 +258,15 @@ impl<'a> Loader<'a> {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let hint = match super::report::nearest(wanted, &known) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if known.is_empty() => format!("it is looked for below {}", root.display()),
-                None => format!("it is looked for below {}, which has {}", root.display(), quoted(&known)),
+                None if known.is_empty() => LOOKED_FOR.to_owned(),
+                None => format!("{LOOKED_FOR}, which has {}", quoted(&known)),
             };
             report.error(place, format!("there is no file `{wanted}`"), hint);
             return None;
         };
         if !path.starts_with(&root) {
             let summary = format!("`{wanted}` lies outside of the project's folder");
-            report.error(place, summary, format!("parts are included from below {} alone", root.display()));
+            report.error(place, summary, LOOKED_FOR);
             return None;
         }
         Some(path)
