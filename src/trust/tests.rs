@@ -1,3 +1,5 @@
+//! The expansion of an edge, part by part, and every mistake in one.
+
 use std::path::PathBuf;
 
 use super::*;
