@@ -3,6 +3,7 @@
 judge.py ENDPOINT TOKEN SUBSCRIPTION MODE
 
 MODE `all`: create, read, change, delete, restore and purge; wrong requests with their codes.
+MODE `make NAME`: create an account for someone else to read.
 MODE `read NAME`: read an account that someone else created, and print it as JSON.
 """
 
@@ -77,9 +78,6 @@ def groups():
     changed = resources.resource_groups.update("judged", {"tags": {"c": "d"}})
     assert changed.tags == {"c": "d"}
     assert "judged" in [group.name for group in resources.resource_groups.list()]
-    refused("InvalidResourceGroupLocation", resources.resource_groups.create_or_update, "judged", {"location": "eastus"})
-    refused("LocationRequired", resources.resource_groups.create_or_update, "other", {})
-    refused("ResourceGroupNotFound", resources.resource_groups.get, "nobody")
     resources.resource_groups.begin_delete("judged").result()
     assert not resources.resource_groups.check_existence("judged")
 
@@ -113,12 +111,72 @@ def accounts():
     assert changed.tags == {"team": "b"}
     assert changed.properties.network_acls.ip_rules[0].value == "192.0.2.1"
     before = cognitive.accounts.list_keys("vision", "judged")
-    after = cognitive.accounts.regenerate_key("vision", "judged", {"keyName": "Key1"})
+    after = cognitive.accounts.regenerate_key("vision", "judged", "Key1")
     assert before.key1 != after.key1 and before.key2 == after.key2
     assert {sku.sku.name for sku in cognitive.accounts.list_skus("vision", "judged").value} == {"F0", "S1"}
-    refused("CustomDomainInUse", cognitive.accounts.begin_create, "vision", "other", vision("judged-vision"))
-    refused("InvalidApiSetId", cognitive.accounts.begin_create, "vision", "other", models.Account(location="eastus", kind="X", sku=models.Sku(name="S1")))
-    refused("ResourceNotFound", cognitive.accounts.get, "vision", "nobody")
+
+
+def account(**change):
+    """A paid account in eastus, but for what is changed."""
+    given = {"location": "eastus", "kind": "ComputerVision", "sku": models.Sku(name="S1"), **change}
+    return models.Account(**given)
+
+
+def settings(**properties):
+    return account(properties=models.AccountProperties(**properties))
+
+
+def wrong_requests():
+    """What the clients can be made to send, and what it is called."""
+    create = lambda body, name="other", group="vision": (cognitive.accounts.begin_create, group, name, body)
+    update = lambda body: (cognitive.accounts.begin_update, "vision", "judged", body)
+    group = lambda body, name="other": (resources.resource_groups.create_or_update, name, body)
+    acls = lambda **rules: settings(network_acls=models.NetworkRuleSet(**rules), custom_sub_domain_name="fresh")
+    table = [
+        ("CustomDomainInUse", *create(settings(custom_sub_domain_name="Judged-Vision"))),
+        ("BadRequest", *create(settings(custom_sub_domain_name="ends-"))),
+        ("BadRequest", *create(settings(network_acls=models.NetworkRuleSet(default_action="Deny")))),
+        ("BadRequest", *create(acls(ip_rules=[models.IpRule(value="localhost")]))),
+        ("LinkedInvalidPropertyId", *create(acls(virtual_network_rules=[models.VirtualNetworkRule(id="subnet")]))),
+        ("InvalidRequestContent", *create(acls(default_action="Perhaps"))),
+        ("InvalidRequestContent", *create(settings(public_network_access="Perhaps"))),
+        ("BadRequest", *create(settings(allowed_fqdn_list=["no name"]))),
+        ("CanNotRestoreANonExistingResource", *create(settings(restore=True))),
+        ("InvalidApiSetId", *create(account(kind="Computervision"))),
+        ("InvalidApiSetId", *create(account(kind=None))),
+        ("InvalidSkuId", *create(account(sku=models.Sku(name="S9")))),
+        ("InvalidSkuId", *create(account(sku=None))),
+        ("LocationRequired", *create(account(location=None))),
+        ("LocationNotAvailableForResourceType", *create(account(location="atlantis"))),
+        ("InvalidTagNameCharacters", *create(account(tags={"a/b": "c"}))),
+        ("InvalidTagValueLength", *create(account(tags={"a": "b" * 257}))),
+        ("InvalidTagCount", *create(account(tags={f"tag{n}": "" for n in range(51)}))),
+        ("ResourceGroupNotFound", *create(account(), group="nobody")),
+        ("InvalidResourceLocation", *create(account(location="westus"), name="judged")),
+        ("BadRequest", *create(account(kind="Face"), name="judged")),
+        ("BadRequest", *update(models.Account(kind="Face"))),
+        ("InvalidSkuId", *update(models.Account(sku=models.Sku(name="S0")))),
+        ("BadRequest", *update(settings(custom_sub_domain_name="another"))),
+        ("BadRequest", cognitive.accounts.regenerate_key, "vision", "judged", "Key3"),
+        ("ResourceNotFound", cognitive.accounts.get, "vision", "nobody"),
+        ("ResourceNotFound", cognitive.accounts.list_keys, "vision", "nobody"),
+        ("ResourceNotFound", cognitive.accounts.begin_update, "vision", "nobody", models.Account(tags={})),
+        ("ResourceNotFound", cognitive.deleted_accounts.get, "eastus", "vision", "nobody"),
+        ("LocationRequired", *group({})),
+        ("LocationNotAvailableForResourceGroup", *group({"location": "atlantis"})),
+        ("InvalidResourceGroupLocation", *group({"location": "westus"}, name="vision")),
+        ("InvalidTagNameCharacters", *group({"location": "eastus", "tags": {"a?": "b"}})),
+        ("ResourceGroupNotFound", resources.resource_groups.get, "nobody"),
+        ("ResourceGroupNotFound", resources.resource_groups.begin_delete, "nobody"),
+        ("InvalidResourceNamespace", resources.providers.get, "Microsoft.Nothing"),
+    ]
+    before = cognitive.accounts.get("vision", "judged").etag
+    for code, call, *words in table:
+        refused(code, call, *words)
+    assert cognitive.accounts.get("vision", "judged").etag == before
+    assert [one.name for one in cognitive.accounts.list()] == ["judged"]
+    assert [one.name for one in resources.resource_groups.list()] == ["vision"]
+    print(len(table), "wrong requests refused", file=sys.stderr)
 
 
 def deletion():
@@ -143,9 +201,7 @@ def deletion():
     cognitive.accounts.begin_delete("vision", "judged").result()
     cognitive.deleted_accounts.begin_purge("eastus", "vision", "judged").result()
     assert list(cognitive.deleted_accounts.list()) == []
-    available = cognitive.check_domain_availability(
-        {"subdomainName": "judged-vision", "type": "Microsoft.CognitiveServices/accounts"}
-    )
+    available = cognitive.check_domain_availability("judged-vision", "Microsoft.CognitiveServices/accounts")
     assert available.is_subdomain_available
     resources.resource_groups.begin_delete("vision").result()
 
@@ -154,6 +210,7 @@ if MODE == "all":
     registration()
     groups()
     accounts()
+    wrong_requests()
     deletion()
     print("ok")
 elif MODE == "make":
@@ -162,6 +219,6 @@ elif MODE == "make":
     cognitive.accounts.begin_create("lab", sys.argv[5], vision(sys.argv[5] + "-made", disable_local_auth=True)).result()
     print("ok")
 elif MODE == "read":
-    print(json.dumps(cognitive.accounts.get("lab", sys.argv[5]).as_dict()))
+    print(json.dumps(cognitive.accounts.get("lab", sys.argv[5]).serialize(keep_readonly=True)))
 else:
     raise SystemExit(MODE)

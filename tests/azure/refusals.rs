@@ -23,7 +23,11 @@ fn wrong(
 ) -> Wrong {
     let path = path.into();
     let version =
-        if path.contains("/providers/Microsoft.CognitiveServices/") { COGNITIVE } else { RESOURCES };
+        if path.contains("/providers/Microsoft.CognitiveServices/") && !path.ends_with("/unregister") {
+            COGNITIVE
+        } else {
+            RESOURCES
+        };
     Wrong { method, path, version, body, answer: (status, code) }
 }
 
