@@ -1,13 +1,13 @@
 //! The provider against the sandbox, through the port: what is created is read back as desired, each property can be
 //! changed, what is deleted can be restored where Google says so, and what others put there stays.
 
-use std::time::Duration;
-
 use mcm::model::*;
-use mcm::provider::{self, Access, GcpAccess, Router};
-use mcm::sandbox::{Accounts, GCP_TOKEN, Options, Session, project_number};
+use mcm::provider::{self, Access, Router};
+use mcm::sandbox::{GCP_TOKEN, Session, project_number};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+
+use super::lab::{access, sandbox};
 
 const PROJECT: &str = "gcp-provider-tests";
 
@@ -35,11 +35,7 @@ fn owner(address: &str) -> Owner {
 
 impl Lab {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let accounts = Accounts { gcp: [PROJECT.to_owned()].into(), ..Accounts::default() };
-        let data = folder.path().join("sandbox");
-        let options = Options { data, port: None, latency: Duration::ZERO, accounts };
-        let session = Session::open(options).await.unwrap();
+        let (folder, session) = sandbox(&[PROJECT]).await;
         let gcp = Some(GcpPlace { project: PROJECT.to_owned(), endpoint: None });
         let clouds = Clouds { gcp, ..Clouds::default() };
         let router = Router::new(&clouds, &access(&session.endpoints.gcp, GCP_TOKEN));
@@ -55,11 +51,6 @@ impl Lab {
     async fn enable(&self, service: &str) {
         self.thing("serviceusage.googleapis.com/Service").create(&json!({ "name": service })).await;
     }
-}
-
-fn access(endpoint: &str, token: &str) -> Access {
-    let gcp = GcpAccess { endpoint: Some(endpoint.to_owned()), token: Some(Secret::new(token)) };
-    Access { gcp, ..Access::default() }
 }
 
 fn map(json: &Json) -> Map {

@@ -19,7 +19,7 @@ use super::rest::fetch;
 use crate::model::{CloudError, Secret};
 
 /// A token is renewed so long before it ends.
-const MARGIN: Duration = Duration::from_secs(300);
+const MARGIN: Duration = Duration::from_mins(5);
 /// Where AWS's metadata server is allowed to be: the file that names it is not to send secrets elsewhere.
 const METADATA_HOSTS: &[&str] = &["169.254.169.254", "[fd00:ec2::254]"];
 /// What needs no quoting in the token, as Python's `quote` has it.

@@ -25,7 +25,7 @@ pub(super) type Hub = Iam<Transport>;
 pub(super) type Http = common::Client<Transport>;
 
 /// No answer within this time means that none came.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Everything needed to talk to Google.

@@ -45,7 +45,7 @@ enum Source {
     /// yup-oauth2 gets and renews them.
     Library(Authenticator<Transport>, Duration),
     /// An AWS identity is exchanged for them, which yup-oauth2 does not know.
-    Aws(Exchange),
+    Aws(Box<Exchange>),
 }
 
 impl Tokens {
@@ -147,7 +147,9 @@ async fn from_file(file: PathBuf, quota_project: &OnceLock<String>) -> Result<So
         "external_account" => {
             let environment = json["credential_source"]["environment_id"].as_str().unwrap_or_default();
             if environment.starts_with("aws") {
-                return Exchange::new(&json, http_for_exchange()?).map(Source::Aws).map_err(wrong);
+                return Exchange::new(&json, http_for_exchange()?)
+                    .map(|exchange| Source::Aws(Box::new(exchange)))
+                    .map_err(wrong);
             }
             // Metadata servers of other clouds are asked over plain HTTP on the machine itself.
             let client = CustomHyperClientBuilder::from(http(true)?);

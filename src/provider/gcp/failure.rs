@@ -9,11 +9,11 @@ use serde_json::Value as Json;
 use crate::model::{Cloud, CloudError, ErrorKind};
 
 /// How long an enabled API may go on refusing calls.
-const ENABLING: Duration = Duration::from_secs(300);
+const ENABLING: Duration = Duration::from_mins(5);
 /// How long a new service account may go on being unknown.
-const APPEARING: Duration = Duration::from_secs(60);
+const APPEARING: Duration = Duration::from_mins(1);
 /// How long a policy may go on not knowing a new pool.
-const POOL: Duration = Duration::from_secs(300);
+const POOL: Duration = Duration::from_mins(5);
 
 /// An error of our own making.
 pub(super) fn own(call: &str, kind: ErrorKind, message: String) -> CloudError {
@@ -131,7 +131,7 @@ fn meaning(
         (400, "FAILED_PRECONDITION") if message.to_lowercase().contains("etag") => {
             (ErrorKind::Conflict, None)
         }
-        (408, _) | (500.., _) => (ErrorKind::Unknown, None),
+        (408 | 500.., _) => (ErrorKind::Unknown, None),
         _ => (ErrorKind::Invalid, None),
     }
 }

@@ -13,7 +13,7 @@ use crate::model::{CloudError, ErrorKind};
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 /// No operation of these services takes so long.
-const DEADLINE: Duration = Duration::from_secs(15 * 60);
+const DEADLINE: Duration = Duration::from_mins(15);
 
 /// How far an operation is.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::provider::retry::{Call, back_off};
 /// So often is a cycle begun; with back-off that is about half a minute of bad luck.
 const CYCLES: u32 = 10;
 /// How long a new service account may be unknown to policies.
-const APPEARING: Duration = Duration::from_secs(60);
+const APPEARING: Duration = Duration::from_mins(1);
 
 /// One lock for each policy.
 #[derive(Default)]

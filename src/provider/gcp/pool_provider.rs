@@ -22,7 +22,7 @@ use crate::provider::Kind;
 use crate::provider::retry::Call;
 
 /// A pool made moments ago may not be seen everywhere yet.
-const POOL: Duration = Duration::from_secs(120);
+const POOL: Duration = Duration::from_mins(2);
 
 static AWS: &[Property] = &[Property::new(
     "accountId",
@@ -172,9 +172,10 @@ impl Kind<Gcp> for PoolProviderKind {
                 )
             })
             .await
-            .map_err(|error| match error.kind == ErrorKind::NotFound {
-                true => CloudError { kind: ErrorKind::Settling { window: POOL }, ..error },
-                false => error,
+            .map_err(|error| {
+                let settling = ErrorKind::Settling { window: POOL };
+                let kind = if error.kind == ErrorKind::NotFound { settling } else { error.kind };
+                CloudError { kind, ..error }
             })?;
         finish(gcp, call, operation).await?;
         after(gcp, request.id, request.properties).await

@@ -19,7 +19,7 @@ use crate::provider::Kind;
 use crate::provider::retry::{Call, back_off};
 
 /// How long a new account may be unknown to the calls that follow its creation.
-const APPEARING: Duration = Duration::from_secs(60);
+const APPEARING: Duration = Duration::from_mins(1);
 
 static SCHEMA: Schema = Schema {
     ty: "iam.googleapis.com/ServiceAccount",

@@ -74,7 +74,8 @@ struct Database {
     update_time: Timestamp,
     location_id: String,
     r#type: String,
-    database_edition: String,
+    #[serde(rename = "databaseEdition")]
+    edition: String,
     concurrency_mode: String,
     delete_protection_state: String,
     point_in_time_recovery_enablement: String,
@@ -207,7 +208,7 @@ fn show(world: &World, project: &Project, id: &str, database: &Database) -> Json
         "updateTime": database.update_time.to_string(),
         "locationId": database.location_id,
         "type": database.r#type,
-        "databaseEdition": database.database_edition,
+        "databaseEdition": database.edition,
         "concurrencyMode": database.concurrency_mode,
         "deleteProtectionState": database.delete_protection_state,
         "pointInTimeRecoveryEnablement": database.point_in_time_recovery_enablement,
@@ -295,10 +296,10 @@ fn identifier(id: Option<&str>) -> Result<&str, Refusal> {
 }
 
 fn defaults(database: &mut Database) {
-    let enterprise = database.database_edition == "ENTERPRISE";
+    let enterprise = database.edition == "ENTERPRISE";
     let on = |on: bool| if on { "DATA_ACCESS_MODE_ENABLED" } else { "DATA_ACCESS_MODE_DISABLED" };
     for (field, default) in [
-        (&mut database.database_edition, "STANDARD"),
+        (&mut database.edition, "STANDARD"),
         (&mut database.concurrency_mode, if enterprise { "OPTIMISTIC" } else { "PESSIMISTIC" }),
         (&mut database.delete_protection_state, "DELETE_PROTECTION_DISABLED"),
         (&mut database.point_in_time_recovery_enablement, "POINT_IN_TIME_RECOVERY_DISABLED"),
@@ -324,7 +325,7 @@ fn check(database: &Database) -> Result<(), Refusal> {
     if !["FIRESTORE_NATIVE", "DATASTORE_MODE"].contains(&database.r#type.as_str()) {
         return wrong("type", "The database type must be FIRESTORE_NATIVE or DATASTORE_MODE.".to_owned());
     }
-    if database.database_edition == "ENTERPRISE" && database.r#type != "FIRESTORE_NATIVE" {
+    if database.edition == "ENTERPRISE" && database.r#type != "FIRESTORE_NATIVE" {
         return wrong(
             "database_edition",
             "The ENTERPRISE edition supports FIRESTORE_NATIVE only.".to_owned(),
@@ -355,7 +356,7 @@ fn patch(world: &mut World, project: &str, id: &str, call: &Call<'_>) -> Result<
             "type" => database.r#type.clone_from(&given.r#type),
             "concurrencyMode" => database.concurrency_mode.clone_from(&given.concurrency_mode),
             "deleteProtectionState" => {
-                database.delete_protection_state.clone_from(&given.delete_protection_state)
+                database.delete_protection_state.clone_from(&given.delete_protection_state);
             }
             "pointInTimeRecoveryEnablement" => {
                 database

@@ -30,9 +30,8 @@ pub(super) fn store(
             Err(invalid(format!("Member {text} does not exist.")))
         };
     }
-    match (text, owner) {
-        ("allUsers" | "allAuthenticatedUsers", Owner::ServiceAccount(..)) => return Ok(text.to_owned()),
-        _ => {}
+    if let ("allUsers" | "allAuthenticatedUsers", Owner::ServiceAccount(..)) = (text, owner) {
+        return Ok(text.to_owned());
     }
     let Some((kind, name)) = text.split_once(':') else {
         return Err(invalid(format!(

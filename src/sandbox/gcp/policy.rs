@@ -142,9 +142,10 @@ pub(super) fn set(world: &mut World, owner: &Owner, call: &Call<'_>) -> Result<J
     }
     let former = load(world, owner);
     guard(&former, &given)?;
-    let bindings = match mask.iter().any(|path| path == "bindings") {
-        true => merge(world, owner, &former, given.bindings)?,
-        false => former.bindings,
+    let bindings = if mask.iter().any(|path| path == "bindings") {
+        merge(world, owner, &former, given.bindings)?
+    } else {
+        former.bindings
     };
     let audits = mask.iter().any(|path| path == "auditConfigs");
     let audit_configs = if audits { given.audit_configs } else { former.audit_configs };

@@ -15,7 +15,7 @@ use crate::sandbox::World;
 /// How long a deleted pool or provider holds its name and can be undeleted.
 pub(super) const HELD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-const TYPE: &str = "type.googleapis.com/google.iam.admin.v1.WorkloadIdentityPool";
+const TYPE: &str = "type.googleapis.com/google.iam.v1.WorkloadIdentityPool";
 
 /// A workload identity pool; its key is `PROJECT/POOL`.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -298,7 +298,7 @@ fn check(pool: &Pool) -> Result<(), Refusal> {
 fn change(world: &mut World, project: &Project, id: &str, pool: Pool) -> Json {
     let response = typed_response(TYPE, show(project, id, &pool));
     let metadata =
-        json!({ "@type": "type.googleapis.com/google.iam.admin.v1.WorkloadIdentityPoolOperationMetadata" });
+        json!({ "@type": "type.googleapis.com/google.iam.v1.WorkloadIdentityPoolOperationMetadata" });
     let prefix = format!("{}/operations/", name(project, id));
     let (operation, reply) = operation::start(world, &prefix, metadata, response);
     operation::become_(world, &key(project, id), Some(pool), operation);

@@ -15,7 +15,7 @@ use super::project::Project;
 use super::refusal::{Refusal, Status};
 use crate::sandbox::World;
 
-const TYPE: &str = "type.googleapis.com/google.iam.admin.v1.WorkloadIdentityPoolProvider";
+const TYPE: &str = "type.googleapis.com/google.iam.v1.WorkloadIdentityPoolProvider";
 
 /// A provider; its key is `PROJECT/POOL/PROVIDER`.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -417,7 +417,8 @@ fn check_condition(provider: &Provider) -> Result<(), Refusal> {
 
 fn change(world: &mut World, project: &Project, pool: &str, id: &str, provider: Provider) -> Json {
     let response = pool::typed_response(TYPE, show(project, pool, id, &provider));
-    let metadata = json!({ "@type": "type.googleapis.com/google.iam.admin.v1.WorkloadIdentityPoolProviderOperationMetadata" });
+    let metadata =
+        json!({ "@type": "type.googleapis.com/google.iam.v1.WorkloadIdentityPoolOperationMetadata" });
     let prefix = format!("{}/operations/", name(project, pool, id));
     let (operation, reply) = operation::start(world, &prefix, metadata, response);
     operation::become_(world, &key(project, pool, id), Some(provider), operation);

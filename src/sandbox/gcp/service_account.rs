@@ -22,7 +22,8 @@ const QUOTA: usize = 100;
 pub(super) struct Account {
     project: String,
     pub(super) unique_id: String,
-    account_id: String,
+    /// What stands before the `@`.
+    local: String,
     display_name: String,
     description: String,
     disabled: bool,
@@ -35,7 +36,7 @@ impl Record for Account {
 
 impl Account {
     fn email(&self) -> String {
-        format!("{}@{}.iam.gserviceaccount.com", self.account_id, self.project)
+        format!("{}@{}.iam.gserviceaccount.com", self.local, self.project)
     }
 
     fn show(&self) -> Json {
@@ -169,7 +170,7 @@ fn create(world: &mut World, project: &str, call: &Call<'_>) -> Result<Json, Ref
     let mut account = Account {
         project: project.id.clone(),
         unique_id: String::new(),
-        account_id: given.account_id,
+        local: given.account_id,
         display_name: given.service_account.display_name,
         description: given.service_account.description,
         disabled: false,
@@ -178,7 +179,7 @@ fn create(world: &mut World, project: &str, call: &Call<'_>) -> Result<Json, Ref
     if live(world, &account.email()).is_some() {
         let message = format!(
             "Service account {} already exists within project projects/{}.",
-            account.account_id, project.id
+            account.local, project.id
         );
         return Err(Refusal::new(Status::AlreadyExists, message));
     }
