@@ -1,5 +1,4 @@
 //! The one test binary. Each folder beside this file is one concern.
-#![expect(missing_docs, reason = "tests are read as code")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod aws;
@@ -12,3 +11,4 @@ mod golden;
 mod inputs;
 mod support;
 mod tidy;
+mod trouble;

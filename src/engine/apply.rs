@@ -95,7 +95,9 @@ pub async fn apply(
         None
     };
     if let Some(why) = left {
-        let kept = run.done.iter().map(|done| kept(plan, done.step, why)).collect();
+        // What was deleted is not left in place.
+        let made = run.done.iter().filter(|done| done.wrote.is_some());
+        let kept = made.map(|done| kept(plan, done.step, why)).collect();
         return Ok(Outcome::Stuck { failures: run.failures, undone: 0, kept });
     }
     events(Event::Began { steps: run.done.len(), phase: Phase::Undo });

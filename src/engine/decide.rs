@@ -266,10 +266,10 @@ pub(super) fn released(
     resource: Option<&Resource>,
     owned: Option<&Owned>,
     live: Option<&Live>,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Result<Option<Change>, Diagnostic> {
     let ty = crate::model::ResourceType::new(schema.ty);
-    let change = |action: Action, reason: String, before: Option<Map>| Change {
+    let change = |action: Action, reason: Option<&str>, before: Option<Map>| Change {
         address: address.clone(),
         ty: ty.clone(),
         action,
@@ -278,33 +278,34 @@ pub(super) fn released(
         before,
         after: None,
         edits: Vec::new(),
-        reason: Some(reason),
+        reason: reason.map(str::to_owned),
         undo: undo::class(schema, if action == Action::Delete { Op::Delete } else { Op::Forget }, facts.now),
     };
     let Some(live) = live.filter(|live| !matches!(live.condition, Condition::SoftDeleted { .. })) else {
-        return Ok(owned.map(|_| change(Action::Forget, "it is gone already".to_owned(), None)));
+        return Ok(owned.map(|_| change(Action::Forget, Some("it is gone already"), None)));
     };
     match whose(facts, address, schema, live, owned) {
         Whose::Ours | Whose::OursUnrecorded => {}
         Whose::Foreign(why) => {
-            let forget = || change(Action::Forget, format!("left in place: {why}"), None);
-            return Ok(owned.map(|_| forget()));
+            let why = format!("left in place: {why}");
+            return Ok(owned.map(|_| change(Action::Forget, Some(&why), None)));
         }
     }
     let lifecycle = resource.map(|resource| resource.lifecycle);
     if lifecycle.is_some_and(|lifecycle| lifecycle.on_delete == OnDelete::Retain)
         || owned.is_some_and(|owned| owned.retain)
     {
-        return Ok(Some(change(Action::Forget, "left in place: `onDelete: retain`".to_owned(), None)));
+        return Ok(Some(change(Action::Forget, Some("left in place: `onDelete: retain`"), None)));
     }
     if is_protected(lifecycle, owned) {
-        let summary = format!("{address} is protected and would be deleted: {reason}");
+        let because = reason.map_or_else(String::new, |reason| format!(": it is {reason}"));
+        let summary = format!("{address} is protected and would be deleted{because}");
         return Err(Diagnostic::error(summary)
             .at(resource.and_then(|resource| resource.location.clone()))
             .hint("set `protect: false` in its entry and apply, then try again"));
     }
     let before = normalise(schema, &live.properties);
-    Ok(Some(change(Action::Delete, reason.to_owned(), Some(before))))
+    Ok(Some(change(Action::Delete, reason, Some(before))))
 }
 
 /// What the stack says holds; where it says nothing, what the state remembers.

@@ -194,7 +194,7 @@ fn released(
                 live.id == owned.id && resources.get(address).is_some_and(|resource| resource.ty == owned.ty)
             })
         });
-        let reason = if mode == Mode::Destroy { "the stack is destroyed" } else { "no longer in the stack" };
+        let reason = (mode != Mode::Destroy).then_some("no longer in the stack");
         decisions.push(match catalogue.get(&owned.ty) {
             Some(schema) => {
                 let resource = resources.get(address).copied();
@@ -208,7 +208,7 @@ fn released(
     }
     for (address, owned) in state.replaced.iter().filter(|(address, _)| is_selected(selection, address)) {
         let live = inventory.replaced.get(address).and_then(Observed::live);
-        let reason = "an earlier run replaced it and did not come to delete it";
+        let reason = Some("an earlier run replaced it and did not come to delete it");
         if let Some(schema) = catalogue.get(&owned.ty) {
             decisions.push(decide::released(facts, address, schema, None, Some(owned), live, reason));
         }
@@ -220,7 +220,6 @@ fn released(
             let unrecorded = !state.resources.contains_key(address) && is_selected(selection, address);
             let live = inventory.at(address).filter(|_| unrecorded);
             if decide::standing_mark(facts.stack, address, live).is_some() {
-                let reason = "the stack is destroyed";
                 decisions.push(decide::released(
                     facts,
                     address,
@@ -228,7 +227,7 @@ fn released(
                     Some(resource),
                     None,
                     live,
-                    reason,
+                    None,
                 ));
             }
         }

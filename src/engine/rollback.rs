@@ -194,8 +194,9 @@ async fn bring_back(
     Ok(live.map(|live| (task, live)))
 }
 
-/// The first property that differs between what we wrote and what is live.
+/// The first property that is live and not as we wrote it. What the cloud filled in where nothing was desired is no
+/// one's change.
 fn moved(task: &Task, wrote: &Live, live: &Live) -> Option<String> {
     let (wrote, live) = (normalise(task.schema, &wrote.properties), normalise(task.schema, &live.properties));
-    diff(task.schema, &wrote, &live).first().map(|edit| edit.path.to_string())
+    diff(task.schema, &live, &wrote).first().map(|edit| edit.path.to_string())
 }

@@ -104,14 +104,16 @@ async fn create(
             ErrorKind::Unknown => {
                 unclear += 1;
                 if let Some(live) = ours(task, clouds).await? {
-                    return Ok(live);
+                    // It may have happened in part: an object is made by several requests.
+                    return update(task, clouds, events, Some(&live)).await;
                 }
                 if unclear == SENDS {
                     return Err(error);
                 }
             }
             ErrorKind::AlreadyExists if unclear > 0 => {
-                return ours(task, clouds).await?.ok_or(error);
+                let live = ours(task, clouds).await?.ok_or(error)?;
+                return update(task, clouds, events, Some(&live)).await;
             }
             _ => {
                 settled(task, events, began, tries, error).await?;

@@ -1,6 +1,6 @@
 //! What a person or a pipeline sees: texts, exit codes, files.
 
-mod binary;
+pub mod binary;
 mod rendering;
 mod road;
 mod saved;

@@ -71,11 +71,10 @@ fn clouds_never_see_each_other() {
         if !CLOUDS.contains(cloud) {
             continue;
         }
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for other in CLOUDS.iter().filter(|other| *other != cloud) {
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            if code.clone().any(|line| {
-                line.contains(&format!("super::{other}")) || line.contains(&format!("::{other}::"))
-            }) {
+            let names = [format!("super::{other}::"), format!("super::{other};"), format!("::{other}::")];
+            if code.clone().any(|line| names.iter().any(|name| line.contains(name))) {
                 broken.push(format!("{} names {other}", path.display()));
             }
         }
@@ -128,10 +127,6 @@ fn only_ui_prints() {
 
 #[test]
 fn every_snapshot_belongs_to_a_test() {
-    let sources: String = files(&root().join("tests"), "rs")
-        .iter()
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect();
     for snapshot in files(&root().join("tests"), "snap") {
         let text = std::fs::read_to_string(&snapshot).unwrap();
         let named = text.lines().find_map(|line| line.strip_prefix("source: ")).unwrap_or_default();
@@ -157,7 +152,8 @@ fn the_project_speaks_of_itself_alone() {
     );
     let here = Path::new("tests").join("tidy");
     for path in texts.into_iter().filter(|path| !path.parent().unwrap().ends_with(&here)) {
-        let text = std::fs::read_to_string(&path).unwrap();
+        // Some inputs of tests are not even text.
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         for word in ["/work/", "/root/"] {
             assert!(!text.contains(word), "{} names {word}", path.display());
         }

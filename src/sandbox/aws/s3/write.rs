@@ -111,13 +111,13 @@ pub(super) fn said(call: &Call<'_>, bucket: &Bucket) -> Result<Said, Error> {
     }
     for name in KEPT {
         let Some(value) = call.header(name) else { continue };
-        // The encoding for the wire is not the object's.
-        let value = value
-            .split(',')
-            .map(str::trim)
-            .filter(|part| *part != "aws-chunked")
-            .collect::<Vec<_>>()
-            .join(",");
+        let value = if name == "content-encoding" {
+            // The encoding for the wire is not the object's.
+            let parts = value.split(',').map(str::trim).filter(|part| *part != "aws-chunked");
+            parts.collect::<Vec<_>>().join(",")
+        } else {
+            value.to_owned()
+        };
         if !value.is_empty() {
             headers.insert(name.to_owned(), value);
         }
