@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -58,11 +58,10 @@ impl Log {
         files::folder(&blobs)?;
         Blobs::sweep(&blobs, &digests(world))?;
         world.keep_blobs(Blobs::Folder(blobs));
-        let log = Self { file, length };
         if length > SMALL && changes > HISTORY * world.records().count() {
-            log.rewrite(path, world)
+            Self::rewrite(&path, world)
         } else {
-            Ok(log)
+            Ok(Self { file, length })
         }
     }
 
@@ -88,7 +87,7 @@ impl Log {
         Ok(())
     }
 
-    fn rewrite(self, path: PathBuf, world: &World) -> io::Result<Self> {
+    fn rewrite(path: &Path, world: &World) -> io::Result<Self> {
         let random = world.random_state();
         let mut text = serde_json::to_vec(&Line {
             random,
@@ -101,8 +100,8 @@ impl Log {
             serde_json::to_writer(&mut text, &Line { random, accounts: None, changes: changes.into() })?;
             text.push(b'\n');
         }
-        files::replace(&path, &text)?;
-        Ok(Self { file: files::append(&path)?, length: text.len() as u64 })
+        files::replace(path, &text)?;
+        Ok(Self { file: files::append(path)?, length: text.len() as u64 })
     }
 }
 

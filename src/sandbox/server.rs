@@ -134,13 +134,11 @@ impl Session {
 
     /// Starts a server, and fails if one runs over the folder already.
     pub async fn serve(options: Options) -> Result<Self, SandboxError> {
-        match lock(&options.data)? {
-            Some(lock) => Self::start(options, lock).await,
-            None => {
-                let process = describe(&options.data).map_or(0, |found| found.process);
-                Err(SandboxError::Busy { folder: options.data, process })
-            }
+        if let Some(lock) = lock(&options.data)? {
+            return Self::start(options, lock).await;
         }
+        let process = describe(&options.data).map_or(0, |found| found.process);
+        Err(SandboxError::Busy { folder: options.data, process })
     }
 
     /// Whether the server is this session's own, and ends with it.

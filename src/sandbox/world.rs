@@ -128,7 +128,7 @@ impl World {
     pub fn hex(&mut self, digits: usize) -> String {
         let mut text = String::with_capacity(digits + 16);
         while text.len() < digits {
-            text.push_str(&format!("{:016x}", self.next()));
+            text.push_str(&hex::encode(self.next().to_be_bytes()));
         }
         text.truncate(digits);
         text

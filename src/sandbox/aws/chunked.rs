@@ -93,7 +93,8 @@ fn trailers(
         if name == "x-amz-trailer-signature" { signature = Some(value) } else { trailers.push((name, value)) }
     }
     if let Some(previous) = previous {
-        let text = trailers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect::<String>();
+        let lines = trailers.iter().map(|(name, value)| format!("{name}:{value}\n"));
+        let text = lines.collect::<Vec<_>>().concat();
         let text = format!(
             "AWS4-HMAC-SHA256-TRAILER\n{}\n{}\n{previous}\n{}",
             signed.time,

@@ -23,11 +23,16 @@ pub(super) struct Service {
     pub(super) version: &'static str,
     /// The region that its requests are signed for, if it is global.
     pub(super) region: Option<&'static str>,
+    /// Actions whose result is declared, and empty.
+    pub(super) empty_results: &'static [&'static str],
     /// The namespace of its answers.
     pub(super) namespace: &'static str,
     /// Runs an action. `None` if it has no action of that name.
-    pub(super) run: fn(&str, &mut Call<'_>) -> Option<Result<Vec<Element>, Error>>,
+    pub(super) run: fn(&str, &mut Call<'_>) -> Option<Answer>,
 }
+
+/// What an action answers: the elements of its result.
+pub(super) type Answer = Result<Vec<Element>, Error>;
 
 /// One request, authenticated.
 pub(super) struct Call<'a> {
@@ -133,7 +138,7 @@ fn refused(refused: sigv4::Refused) -> Error {
 
 fn success(service: &Service, action: &str, result: Vec<Element>, id: &str) -> Element {
     let mut response = Element::new(&format!("{action}Response")).attribute("xmlns", service.namespace);
-    if !result.is_empty() {
+    if !result.is_empty() || service.empty_results.contains(&action) {
         response = response.with(Element::new(&format!("{action}Result")).with_all(result));
     }
     response.with(Element::new("ResponseMetadata").text("RequestId", id))

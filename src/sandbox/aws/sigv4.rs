@@ -173,7 +173,7 @@ pub(super) fn encode(text: &[u8], keep_slash: bool) -> String {
     for byte in text {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(*byte))
+                encoded.push(char::from(*byte));
             }
             b'/' if keep_slash => encoded.push('/'),
             _ => {
@@ -312,7 +312,10 @@ fn canonical(request: &Request, claim: &Claim, once: bool, payload: &str) -> Str
         let values = request.headers().get_all(name.as_str()).iter();
         let values =
             values.map(|value| collapse(&String::from_utf8_lossy(value.as_bytes()))).collect::<Vec<_>>();
-        headers.push_str(&format!("{name}:{}\n", values.join(",")));
+        headers.push_str(name);
+        headers.push(':');
+        headers.push_str(&values.join(","));
+        headers.push('\n');
     }
     format!(
         "{}\n{path}\n{}\n{headers}\n{}\n{payload}",

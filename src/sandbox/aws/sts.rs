@@ -10,6 +10,7 @@ pub(super) const SERVICE: Service = Service {
     name: "sts",
     version: "2011-06-15",
     region: None,
+    empty_results: &[],
     namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
     run,
 };

@@ -22,6 +22,7 @@ pub(super) const SERVICE: Service = Service {
     name: "iam",
     version: "2010-05-08",
     region: Some("us-east-1"),
+    empty_results: &["UpdateRole"],
     namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
     run,
 };
@@ -144,7 +145,7 @@ fn merge_tags(present: &mut Vec<(String, String)>, added: Vec<(String, String)>)
 
 /// `Tags`, as an element.
 fn tags_element(tags: &[(String, String)]) -> Element {
-    Element::new("Tags").with_all(tags.iter().map(|tag| tag_element(tag)))
+    Element::new("Tags").with_all(tags.iter().map(tag_element))
 }
 
 fn tag_element((key, value): &(String, String)) -> Element {

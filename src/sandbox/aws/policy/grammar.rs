@@ -148,9 +148,8 @@ fn check_sid(statement: &Map<String, Json>, kind: Kind<'_>) -> Result<(), String
 fn check_principals(statement: &Map<String, Json>, kind: Kind<'_>) -> Result<(), String> {
     let found = match (statement.get("Principal"), statement.get("NotPrincipal")) {
         (Some(_), Some(_)) => return Err(syntax()),
-        (Some(principal), None) => Some(principal),
         (None, Some(_)) if kind == Kind::Trust => return Err(prohibited(kind, "NotPrincipal")),
-        (None, Some(principal)) => Some(principal),
+        (Some(principal), None) | (None, Some(principal)) => Some(principal),
         (None, None) => None,
     };
     match (kind, found) {
@@ -342,7 +341,8 @@ fn check_shared_issuer(statement: &Map<String, Json>) -> Result<(), String> {
                 let mut values = values.flat_map(|(_, values)| each(values)).peekable();
                 binds
                     && values.peek().is_some()
-                    && values.all(|value| value.as_str().is_some_and(|text| text.trim_matches('*') != ""))
+                    && values
+                        .all(|value| value.as_str().is_some_and(|text| !text.trim_matches('*').is_empty()))
             },
         );
         if !bound {

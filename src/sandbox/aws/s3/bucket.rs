@@ -89,9 +89,8 @@ fn read_request(call: &Call<'_>) -> Result<Option<Element>, Error> {
     };
     match (location, call.region.as_str()) {
         (Some("us-east-1" | ""), "us-east-1") => invalid(location.unwrap_or_default()),
-        (None, "us-east-1") => Ok(request),
+        (None, "us-east-1") | (Some("EU"), "eu-west-1") => Ok(request),
         (None, _) => incompatible("unspecified"),
-        (Some("EU"), "eu-west-1") => Ok(request),
         (Some(location), region) if location == region => Ok(request),
         (Some(location), _) if !location.contains('-') => invalid(location),
         (Some(location), _) => incompatible(location),

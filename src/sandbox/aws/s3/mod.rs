@@ -277,9 +277,8 @@ fn route_object(call: &mut Call<'_>) -> Result<Response, Error> {
         };
     }
     match method {
-        Method::GET if unknown_object_resource(call) => Err(not_implemented()),
+        Method::GET | Method::PUT if unknown_object_resource(call) => Err(not_implemented()),
         Method::GET | Method::HEAD => read::get(call),
-        Method::PUT if unknown_object_resource(call) => Err(not_implemented()),
         Method::PUT if call.header("x-amz-copy-source").is_some() => copy::copy(call),
         Method::PUT => write::put(call),
         Method::DELETE => delete::one(call),

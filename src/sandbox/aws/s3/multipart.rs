@@ -74,14 +74,13 @@ fn asked_checksum(call: &Call<'_>) -> Result<Option<(Algorithm, bool)>, Error> {
     let algorithm =
         Algorithm::named(name).ok_or_else(|| invalid("Checksum algorithm provided is unsupported."))?;
     // CRC64NVME is always of the whole; SHA is always of the parts.
-    let composite = match (call.header("x-amz-checksum-type"), algorithm) {
-        (None, Algorithm::Crc64Nvme) => false,
-        (None, Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha1 | Algorithm::Sha256) => true,
-        (Some("FULL_OBJECT"), Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Crc64Nvme) => false,
-        (Some("COMPOSITE"), Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha1 | Algorithm::Sha256) => {
-            true
-        }
-        (Some(kind), _) => {
+    let of_whole = matches!(algorithm, Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Crc64Nvme);
+    let of_parts = algorithm != Algorithm::Crc64Nvme;
+    let composite = match call.header("x-amz-checksum-type") {
+        None => of_parts,
+        Some("FULL_OBJECT") if of_whole => false,
+        Some("COMPOSITE") if of_parts => true,
+        Some(kind) => {
             let name = algorithm.name().to_ascii_lowercase();
             return Err(invalid(&format!(
                 "The {kind} checksum type cannot be used with the {name} checksum algorithm."

@@ -24,23 +24,23 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Response, Error> {
         xml::parse(&call.body).ok().filter(|root| root.name == "Tagging").ok_or_else(config::malformed)?;
     let tags = config::tags::read(&root)?;
     write::check_object_tags(&tags)?;
-    replace(call, tags)?;
+    replace(call, &tags)?;
     Ok(empty(200))
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Error> {
     access::bucket(call, "s3:DeleteObjectTagging")?;
-    replace(call, Vec::new())?;
+    replace(call, &[])?;
     Ok(empty(204))
 }
 
-fn replace(call: &mut Call<'_>, tags: Vec<(String, String)>) -> Result<(), Error> {
+fn replace(call: &mut Call<'_>, tags: &[(String, String)]) -> Result<(), Error> {
     let (found, _) = object::find(call)?;
     let place = object_key(&call.bucket, &call.key);
     let mut object: Object = call.world.get(&place).unwrap_or_default();
     for version in &mut object.versions {
         if let Some(content) = version.content.as_mut().filter(|_| version.id == found.id) {
-            content.tags.clone_from(&tags);
+            content.tags = tags.to_vec();
         }
     }
     call.world.put(&place, &object);

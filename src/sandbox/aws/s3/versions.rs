@@ -10,7 +10,7 @@ use crate::sandbox::Response;
 
 /// One line: a version with its key, or a common prefix.
 enum Line {
-    Version(String, Version, bool),
+    Version(String, Box<Version>, bool),
     Prefix(String),
 }
 
@@ -95,5 +95,7 @@ fn lines(
 
 fn push(lines: &mut Vec<Line>, key: &str, object: Object, from: usize) {
     let versions = object.versions.into_iter().enumerate().skip(from);
-    lines.extend(versions.map(|(index, version)| Line::Version(key.to_owned(), version, index == 0)));
+    lines.extend(
+        versions.map(|(index, version)| Line::Version(key.to_owned(), Box::new(version), index == 0)),
+    );
 }

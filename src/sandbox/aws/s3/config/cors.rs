@@ -42,7 +42,7 @@ fn check_rule(rule: &Element) -> Result<(), Error> {
         }
     }
     for name in ["AllowedOrigin", "AllowedHeader"] {
-        for pattern in rule.all(name).filter(|pattern| pattern.text.matches('*').count() > 1) {
+        if let Some(pattern) = rule.all(name).find(|pattern| pattern.text.matches('*').count() > 1) {
             return Err(invalid_request(format!(
                 "{name} \"{}\" can not have more than one wildcard.",
                 pattern.text

@@ -30,8 +30,8 @@ pub(super) struct Resource {
     root: &'static str,
     /// The permission's name: `s3:Get…`, `s3:Put…`.
     permission: &'static str,
-    /// Checks what is put, and makes of it what is shown. `None` where nothing can be put.
-    check: Option<fn(&mut Check<'_>) -> Result<Element, Error>>,
+    /// How what is put is checked. `None` where nothing can be put.
+    check: Option<Checked>,
     /// What reading says where there is nothing.
     absent: Absent,
     /// What deleting leaves behind.
@@ -41,6 +41,9 @@ pub(super) struct Resource {
     /// A header field of reading.
     header: Option<(&'static str, &'static str)>,
 }
+
+/// Checks what is put, and makes of it what is shown.
+type Checked = fn(&mut Check<'_>) -> Result<Element, Error>;
 
 /// What a check may look at.
 pub(super) struct Check<'a> {

@@ -15,31 +15,32 @@ pub(super) fn check(check: &mut Check<'_>) -> Result<Element, Error> {
         DESTINATIONS.iter().map(|(kind, _)| *kind).chain(["EventBridgeConfiguration"]).collect::<Vec<_>>();
     only(document, &kinds)?;
     for (kind, destination) in DESTINATIONS {
-        for configuration in document.all(kind) {
-            only(configuration, &["Id", "Event", "Filter", destination])?;
-            let arn = required(configuration, destination)?;
-            if !arn.starts_with("arn:aws:") {
-                return Err(invalid("The ARN could not be parsed").detail("ArgumentValue", arn));
-            }
-            for event in configuration.all("Event") {
-                let known = [
-                    "s3:ObjectCreated:",
-                    "s3:ObjectRemoved:",
-                    "s3:ObjectTagging:",
-                    "s3:LifecycleExpiration:",
-                ];
-                if !known.iter().any(|known| event.text.starts_with(known)) {
-                    return Err(invalid("The event is not supported for notifications")
-                        .detail("ArgumentValue", &event.text));
-                }
-            }
-            check_filter(configuration)?;
-            return Err(invalid("Unable to validate the following destination configurations")
-                .detail("ArgumentName", arn)
-                .detail("ArgumentValue", "The destination does not exist, or S3 may not use it."));
+        if let Some(configuration) = document.all(kind).next() {
+            return Err(refuse(configuration, destination)?);
         }
     }
     Ok(plain(document))
+}
+
+/// Why a configuration is refused: for its form, or because its destination is not there.
+fn refuse(configuration: &Element, destination: &str) -> Result<Error, Error> {
+    const EVENTS: [&str; 4] =
+        ["s3:ObjectCreated:", "s3:ObjectRemoved:", "s3:ObjectTagging:", "s3:LifecycleExpiration:"];
+    only(configuration, &["Id", "Event", "Filter", destination])?;
+    let arn = required(configuration, destination)?;
+    if !arn.starts_with("arn:aws:") {
+        return Err(invalid("The ARN could not be parsed").detail("ArgumentValue", arn));
+    }
+    for event in configuration.all("Event") {
+        if !EVENTS.iter().any(|known| event.text.starts_with(known)) {
+            let error = invalid("The event is not supported for notifications");
+            return Err(error.detail("ArgumentValue", &event.text));
+        }
+    }
+    check_filter(configuration)?;
+    Ok(invalid("Unable to validate the following destination configurations")
+        .detail("ArgumentName", arn)
+        .detail("ArgumentValue", "The destination does not exist, or S3 may not use it."))
 }
 
 fn check_filter(configuration: &Element) -> Result<(), Error> {
