@@ -280,4 +280,5 @@ fn said(edge: &TrustEdge, summary: String) -> Diagnostic {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

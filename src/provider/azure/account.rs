@@ -364,43 +364,38 @@ async fn get_deleted(
     location: Option<&str>,
 ) -> Result<Option<models::Account>, CloudError> {
     let client = cloud.cognitive()?.deleted_accounts_client();
-    let found = match location {
-        Some(location) => {
-            let location = names::same_place(location);
-            client.get(location, &target.group, &target.name, target.subscription).await.map(Some)
-        }
-        None => {
-            let end =
-                format!("/resourceGroups/{}/deletedAccounts/{}", target.group, target.name).to_lowercase();
-            let ours = |account: &models::Account| {
-                let id = account.azure_entity_resource.resource.id.as_deref().unwrap_or_default();
-                id.to_lowercase().ends_with(&end)
-            };
-            let mut pages = client.list(target.subscription).into_stream();
-            let mut found = Ok(None);
-            while let Some(page) = pages.next().await {
-                match page {
-                    Ok(page) => found = Ok(page.value.into_iter().find(ours)),
-                    Err(error) => found = Err(error),
-                }
-                if !matches!(found, Ok(None)) {
-                    break;
-                }
-            }
-            found
-        }
+    let found = if let Some(location) = location {
+        let location = names::same_place(location);
+        client.get(location, &target.group, &target.name, target.subscription).await.map(Some)
+    } else {
+        listed(client.list(target.subscription).into_stream(), target).await
     };
-    match found {
+    match found.map_err(|error| convert(READ_DELETED, &error)) {
         Ok(account) => Ok(account),
-        Err(error) => {
-            let error = convert(READ_DELETED, &error);
-            if error.kind == ErrorKind::Denied {
-                tracing::debug!(%error, "deleted accounts cannot be seen");
-                return Ok(None);
-            }
-            absent(error)
+        Err(error) if error.kind == ErrorKind::Denied => {
+            tracing::debug!(%error, "deleted accounts cannot be seen");
+            Ok(None)
+        }
+        Err(error) => absent(error),
+    }
+}
+
+/// The account out of a list of deleted ones.
+async fn listed(
+    mut pages: azure_core::Pageable<models::AccountListResult, azure_core::Error>,
+    target: &Target<'_>,
+) -> azure_core::Result<Option<models::Account>> {
+    let end = format!("/resourceGroups/{}/deletedAccounts/{}", target.group, target.name).to_lowercase();
+    let ours = |account: &models::Account| {
+        let id = account.azure_entity_resource.resource.id.as_deref().unwrap_or_default();
+        id.to_lowercase().ends_with(&end)
+    };
+    while let Some(page) = pages.next().await {
+        if let Some(found) = page?.value.into_iter().find(ours) {
+            return Ok(Some(found));
         }
     }
+    Ok(None)
 }
 
 /// Not there is an answer, not a failure.

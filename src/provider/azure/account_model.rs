@@ -126,7 +126,9 @@ impl Desired {
                 "properties" => match path.0.get(1) {
                     Some(crate::model::Segment::Key(name)) => self.properties.put(name, &mut properties),
                     Some(crate::model::Segment::Index(_)) | None => {
-                        SETTABLE.iter().for_each(|name| self.properties.put(name, &mut properties));
+                        for name in SETTABLE {
+                            self.properties.put(name, &mut properties);
+                        }
                     }
                 },
                 _ => {}

@@ -21,7 +21,7 @@ use crate::model::{CloudError, ErrorKind};
 /// What tokens are asked for.
 pub(super) const SCOPE: &str = "https://management.azure.com/.default";
 /// No operation is waited for longer.
-const DEADLINE: Duration = Duration::from_secs(15 * 60);
+const DEADLINE: Duration = Duration::from_mins(15);
 /// The first pause between two looks at an operation that does not say how long to wait; each further one is half
 /// as long again, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -270,7 +270,7 @@ fn status(call: &str, operation: &Json) -> Result<bool, CloudError> {
 
 fn pause_after(answer: &CollectedResponse, looks: u32) -> Duration {
     match retry_after(answer) {
-        Some(wish) if !wish.is_zero() => wish.min(Duration::from_secs(60)),
+        Some(wish) if !wish.is_zero() => wish.min(Duration::from_mins(1)),
         Some(_) if looks < AT_ONCE => Duration::ZERO,
         Some(_) | None => pause(looks),
     }

@@ -31,7 +31,7 @@ const CLI: Duration = Duration::from_secs(20);
 /// A token request, retries included.
 const DIRECTORY: Duration = Duration::from_secs(90);
 /// A token is renewed when this much of its life is left.
-const MARGIN: Duration = Duration::from_secs(300);
+const MARGIN: Duration = Duration::from_mins(5);
 
 /// The credential for a client: the token given, or the chain.
 pub(super) fn credential(

@@ -13,7 +13,7 @@ pub(super) fn refused(response: &CollectedResponse) -> CloudError {
     let mut message = text("/error/message");
     if message.is_empty() {
         // The directory's shape: `{"error":"invalid_client","error_description":"AADSTS7000215: …"}`.
-        message = text("/error_description").lines().next().unwrap_or_default().to_owned();
+        text("/error_description").lines().next().unwrap_or_default().clone_into(&mut message);
     }
     if message.is_empty() {
         message = String::from_utf8_lossy(response.body()).chars().take(300).collect();

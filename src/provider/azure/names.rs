@@ -67,7 +67,7 @@ pub(super) fn parse_id(
     let words: Vec<&str> = id.0.trim_start_matches('/').split('/').collect();
     let fixed =
         |index: usize, word: &str| words.get(index).is_some_and(|given| given.eq_ignore_ascii_case(word));
-    if !(fixed(0, "subscriptions") && fixed(2, "resourceGroups")) || !matches!(words.len(), 4 | 8) {
+    if !(fixed(0, "subscriptions") && fixed(2, "resourceGroups") && matches!(words.len(), 4 | 8)) {
         return Err(wrong(format!("`{id}` is no id of this type")));
     }
     if !words[1].eq_ignore_ascii_case(subscription) {

@@ -112,10 +112,10 @@ fn put(world: &mut World, call: &Call<'_>, subscription: &str, group: &Group, na
         account.settings.custom_sub_domain_name = account.settings.custom_sub_domain_name.or(kept);
         account.tags = wanted.tags;
         account.identity = wanted.identity;
-        return write(world, subscription, account);
+        return Ok(write(world, subscription, account));
     }
     let account = match deleted::take(world, subscription, &group.name, name, wanted.restore)? {
-        Some(before) => restored(world, subscription, before, wanted)?,
+        Some(before) => restored(world, subscription, before, wanted.location.as_deref())?,
         None => made(world, subscription, group, name, wanted)?,
     };
     world.put(&key(subscription, &group.name, name), &account);
@@ -173,9 +173,9 @@ fn restored(
     world: &mut World,
     subscription: &str,
     before: Account,
-    wanted: Wanted,
+    location: Option<&str>,
 ) -> Result<Account, Refusal> {
-    if let Some(location) = &wanted.location
+    if let Some(location) = location
         && locations::normalise(location) != locations::normalise(&before.location)
     {
         return Err(moved(&before, location));
@@ -194,7 +194,7 @@ fn patch(world: &mut World, call: &Call<'_>, subscription: &str, group: &Group, 
     account.settings = wanted.settings;
     account.tags = wanted.tags.or(account.tags);
     account.identity = wanted.identity.or(account.identity);
-    write(world, subscription, account)
+    Ok(write(world, subscription, account))
 }
 
 /// What holds for every change of a live account. The sku is changed; the rest is the caller's.
@@ -233,11 +233,11 @@ fn change(
 }
 
 /// Writes a changed account; such changes are done at once.
-fn write(world: &mut World, subscription: &str, mut account: Account) -> Answer {
+fn write(world: &mut World, subscription: &str, mut account: Account) -> Reply {
     account.etag = etag(world);
     account.modified = world.now();
     world.put(&key(subscription, &account.group, &account.name), &account);
-    Ok(Reply::json(200, view::show(subscription, &account)).header("etag", account.etag.clone()))
+    Reply::json(200, view::show(subscription, &account)).header("etag", account.etag.clone())
 }
 
 fn delete(world: &mut World, call: &Call<'_>, subscription: &str, group: &Group, name: &str) -> Answer {
@@ -297,9 +297,7 @@ pub(super) fn list(world: &mut World, subscription: &str, group: Option<&str>) -
     for (_, account) in world.list::<Account>(&prefix) {
         advance(world, subscription, &account.group, &account.name);
     }
-    Reply::list(
-        world.list::<Account>(&prefix).iter().map(|(_, account)| view::show(subscription, account)).collect(),
-    )
+    Reply::list(world.list::<Account>(&prefix).iter().map(|(_, account)| view::show(subscription, account)))
 }
 
 /// The same in the short form of the resource manager's own listings.

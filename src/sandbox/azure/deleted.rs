@@ -93,7 +93,7 @@ pub(super) fn take(
 /// `GET …/deletedAccounts`
 pub(super) fn list(world: &World, subscription: &str) -> Reply {
     let all = world.list::<Deleted>(&format!("{subscription}/"));
-    Reply::list(all.iter().map(|(_, deleted)| show(subscription, deleted)).collect())
+    Reply::list(all.iter().map(|(_, deleted)| show(subscription, deleted)))
 }
 
 /// `GET …/locations/LOC/resourceGroups/RG/deletedAccounts/NAME`
@@ -102,17 +102,17 @@ pub(super) fn get(world: &World, call: &Call<'_>, subscription: &str) -> Answer 
 }
 
 /// `DELETE …/locations/LOC/resourceGroups/RG/deletedAccounts/NAME`
-pub(super) fn purge(world: &mut World, call: &Call<'_>, subscription: &str) -> Answer {
+pub(super) fn purge(world: &mut World, call: &Call<'_>, subscription: &str) -> Reply {
     let Ok(Deleted { account, .. }) = addressed(world, call, subscription) else {
-        return Ok(Reply::empty(204));
+        return Reply::empty(204);
     };
     forget(world, subscription, &account);
     let id = operations::begin_purge(world, subscription);
     let place = operations::place(call, subscription, &account.location, &id);
-    Ok(Reply::empty(202)
+    Reply::empty(202)
         .header("location", format!("{place}&operationResultResponseType=Location"))
         .header("azure-asyncoperation", place)
-        .header("retry-after", "0"))
+        .header("retry-after", "0")
 }
 
 /// The deleted account that a path names. The location counts too.

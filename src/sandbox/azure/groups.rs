@@ -167,7 +167,7 @@ pub(super) fn list(world: &mut World, subscription: &str) -> Reply {
     for (_, group) in world.list::<Group>(&prefix) {
         advance(world, subscription, &group.name);
     }
-    Reply::list(world.list::<Group>(&prefix).iter().map(|(_, group)| show(subscription, group)).collect())
+    Reply::list(world.list::<Group>(&prefix).iter().map(|(_, group)| show(subscription, group)))
 }
 
 /// Every resource of a subscription or of one group, in the short form of listings.

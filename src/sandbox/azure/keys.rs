@@ -117,7 +117,7 @@ pub(super) fn skus() -> Reply {
             "locations": places, "restrictions": [],
         })
     };
-    Reply::list(KINDS.iter().flat_map(|(kind, skus)| skus.iter().map(move |sku| one(kind, sku))).collect())
+    Reply::list(KINDS.iter().flat_map(|(kind, skus)| skus.iter().map(move |sku| one(kind, sku))))
 }
 
 /// `GET …/accounts/NAME/skus`
@@ -127,7 +127,7 @@ pub(super) fn account_skus(world: &World, subscription: &str, group: &Group, nam
     let one = |sku: &&str| -> Json {
         json!({ "resourceType": "Microsoft.CognitiveServices/accounts", "sku": { "name": sku, "tier": tier(sku) } })
     };
-    Ok(Reply::list(skus.iter().map(one).collect()))
+    Ok(Reply::list(skus.iter().map(one)))
 }
 
 fn tier(sku: &str) -> &'static str {

@@ -118,7 +118,7 @@ fn cognitive(world: &mut World, call: &Call<'_>, subscription: &str, below: &[&s
             deleted::get(world, call, subscription)
         }
         ("DELETE", ["locations", _, "resourcegroups", _, "deletedaccounts", _]) => {
-            deleted::purge(world, call, subscription)
+            Ok(deleted::purge(world, call, subscription))
         }
         _ => Err(nothing_here(call)),
     }

@@ -39,7 +39,7 @@ pub(super) fn tenants() -> Reply {
 
 /// `GET /subscriptions`
 pub(super) fn list(world: &World) -> Reply {
-    Reply::list(world.accounts().azure.iter().map(|id| show(id)).collect())
+    Reply::list(world.accounts().azure.iter().map(|id| show(id)))
 }
 
 /// `GET /subscriptions/ID`
@@ -76,7 +76,7 @@ pub(super) fn locations(id: &str) -> Reply {
             "metadata": { "regionType": "Physical", "regionCategory": "Recommended" },
         })
     };
-    Reply::list(REGIONS.iter().map(|region| show(region.name, region.display)).collect())
+    Reply::list(REGIONS.iter().map(|region| show(region.name, region.display)))
 }
 
 /// Whether the subscription may use Cognitive Services.

@@ -155,8 +155,8 @@ impl Reply {
     }
 
     /// A page that holds everything.
-    pub(super) fn list(items: Vec<Json>) -> Self {
-        Self::json(200, json!({ "value": items }))
+    pub(super) fn list(items: impl IntoIterator<Item = Json>) -> Self {
+        Self::json(200, json!({ "value": items.into_iter().collect::<Vec<_>>() }))
     }
 
     /// With a header.
