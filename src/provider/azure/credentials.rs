@@ -97,7 +97,8 @@ impl TokenCredential for Chain {
 
 impl Chain {
     async fn find(&self, scopes: &[&str]) -> Result<AccessToken, CloudError> {
-        if let Some(credential) = from_environment(&self.wire)? {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(credential) = from_environment(&self.wire, &set)? {
             let token = timeout(DIRECTORY, credential.get_token(scopes)).await;
             return match token {
                 Ok(Ok(token)) => Ok(token),
@@ -116,8 +117,10 @@ impl Chain {
 }
 
 /// The credential that the environment names, if it names one.
-fn from_environment(wire: &Arc<dyn HttpClient>) -> Result<Option<Box<dyn TokenCredential>>, CloudError> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+pub(super) fn from_environment(
+    wire: &Arc<dyn HttpClient>,
+    set: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Box<dyn TokenCredential>>, CloudError> {
     let (tenant, client) = (set("AZURE_TENANT_ID"), set("AZURE_CLIENT_ID"));
     let secret = set("AZURE_CLIENT_SECRET");
     let file = set("AZURE_FEDERATED_TOKEN_FILE");

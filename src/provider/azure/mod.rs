@@ -151,3 +151,7 @@ pub(crate) fn kind(ty: &ResourceType) -> Option<&'static dyn Kind<Azure>> {
 pub(crate) fn schemas() -> impl Iterator<Item = &'static Schema> {
     super::schemas_of(KINDS)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

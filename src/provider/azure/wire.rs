@@ -56,6 +56,8 @@ fn call(request: &Request) -> Call {
 /// One send. Any answer that is no success is a failure, with the cloud's wish for the next one.
 async fn attempt(wire: &dyn HttpClient, request: &Request) -> Result<Response, Attempt> {
     let response = wire.execute_request(request).await.map_err(|error| unanswered(&error))?;
+    // Of the URL the path alone: the query of an operation's place can hold a signature.
+    tracing::debug!(method = %request.method(), path = request.url().path(), status = %response.status(), "azure");
     if response.status().is_success() {
         return Ok(response);
     }
