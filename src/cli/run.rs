@@ -156,7 +156,9 @@ impl Job {
         if self.options.json {
             Progress::for_programs()
         } else {
-            Progress::for_people(std::io::stderr().is_terminal(), context.err)
+            // A terminal that cannot move its cursor says so.
+            let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            Progress::for_people(std::io::stderr().is_terminal() && !dumb, context.err)
         }
     }
 
@@ -217,17 +219,16 @@ impl Job {
                 }
                 Ok(Exit::Done)
             }
-            Outcome::RolledBack { failures, undone } => {
-                let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(
-                    Diagnostic::error(format!("{} failed", self.command))
-                        .detail(summary::rolled_back(undone))
-                        .hint(format!("mend the cause, then run `{again}` again")),
-                );
-                Err(Failure { exit: Exit::Undone, diagnostics })
-            }
+            Outcome::RolledBack { failures, undone } => Err(self.undone(Exit::Undone, &failures, undone)),
             Outcome::Stuck { failures, undone, kept } => {
-                let expired = failures.iter().any(|failure| failure.error.kind == ErrorKind::Credentials);
+                let is = |kind: ErrorKind| failures.iter().any(|failure| failure.error.kind == kind);
+                // Where nothing was done, nothing is left; an unclear answer may have done something.
+                if kept.is_empty() && !is(ErrorKind::Unknown) {
+                    let expired = is(ErrorKind::Credentials);
+                    let exit = if expired { Exit::Credentials } else { Exit::Undone };
+                    return Err(self.undone(exit, &failures, undone));
+                }
+                let expired = is(ErrorKind::Credentials);
                 let mut diagnostics = summary::failures(&failures);
                 diagnostics.push(summary::stuck(undone, &kept, &again));
                 Err(Failure { exit: if expired { Exit::Credentials } else { Exit::Stuck }, diagnostics })
@@ -239,6 +240,15 @@ impl Job {
                     .hint(format!("run `{again}` again: it goes on from here")),
             )),
         }
+    }
+
+    /// A run that failed and left nothing behind.
+    fn undone(&self, exit: Exit, failures: &[crate::model::Failure], undone: usize) -> Failure {
+        let mut diagnostics = summary::failures(failures);
+        let diagnostic =
+            Diagnostic::error(format!("{} failed", self.command)).detail(summary::rolled_back(undone));
+        diagnostics.push(diagnostic.hint(format!("mend the cause, then run `mcm {}` again", self.command)));
+        Failure { exit, diagnostics }
     }
 
     /// What the outputs are now. The run itself is over and done: what cannot be read is only told.

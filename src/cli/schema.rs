@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::exit::Exit;
-use crate::{provider, ui};
+use crate::{provider, stack, ui};
 
 /// Print the JSON Schema of the stack file, for editors
 #[derive(Args, Debug)]
@@ -11,8 +11,7 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn run() -> Exit {
-        let types: Vec<&str> = provider::catalogue().iter().map(|schema| schema.ty).collect();
-        ui::print::result(&format!("{:#}", serde_json::json!({ "enum": types })));
+        ui::print::result(&format!("{:#}", stack::json_schema(&provider::catalogue())));
         Exit::Done
     }
 }

@@ -300,7 +300,7 @@ pub(super) fn describe(op: Op) -> &'static str {
 fn undo(undo: &Undo, style: Style) -> String {
     match undo {
         Undo::Exact => "exact".to_owned(),
-        Undo::Equivalent { differs } => format!("equivalent ({})", text::line(differs)),
+        Undo::Equivalent { differs } => format!("equivalent, differing in {}", text::line(differs)),
         Undo::Soft { until } => format!("restorable until {}", until.strftime("%Y-%m-%d")),
         Undo::Impossible { why } => style.yellow(&format!("impossible: {}", text::line(why))),
     }

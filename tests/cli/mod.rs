@@ -1,6 +1,7 @@
 //! What a person or a pipeline sees: texts, exit codes, files.
 
 pub mod binary;
+mod failures;
 mod rendering;
 mod road;
 mod saved;

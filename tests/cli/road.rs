@@ -122,10 +122,10 @@ fn the_graph_is_drawn() {
 }
 
 /// A sandbox of another process, ended by its own id.
-struct Served(Child);
+pub struct Served(Child);
 
 impl Served {
-    fn start(home: &Path, more: &[&str]) -> Self {
+    pub fn start(home: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
             .args(["sandbox", "serve"])
             .args(more)
