@@ -1,6 +1,7 @@
 //! The main road of apply and destroy: parse -> lock -> observe -> plan -> render -> approve -> apply -> outputs.
 
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Context;
@@ -13,7 +14,7 @@ use super::signals::{self, Signals};
 use super::survey::{decide, survey};
 use super::workspace::{Loaded, Workspace};
 use crate::engine::{self, Answer, ApprovedPlan, Request, Settings, Stop};
-use crate::model::{Diagnostic, ErrorKind, Event, Inventory, Mode, Outcome, Plan, State};
+use crate::model::{Diagnostic, ErrorKind, Event, Inventory, Mode, Outcome, Phase, Plan, State};
 use crate::stack::Given;
 use crate::store::{Lock, Store};
 use crate::ui::plan::Counts;
@@ -97,10 +98,10 @@ impl Job {
         let answer = signals.or(self.ask(&plan, context)).await?;
         let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
         let progress = self.progress(context);
-        let start = Instant::now();
-        let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress).await;
+        let (start, done) = (Instant::now(), AtomicUsize::new(0));
+        let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress, &done).await;
         progress.close();
-        let ending = self.conclude(ran?, counts, start.elapsed());
+        let ending = self.conclude(ran?, counts, done.into_inner(), start.elapsed());
         if ending.is_ok() && self.request.mode == Mode::Apply {
             Box::pin(self.show_outputs(&ready, &reach, &mut signals, context)).await;
         }
@@ -162,7 +163,8 @@ impl Job {
         }
     }
 
-    /// Runs the approved plan; the first stop signal lets what is in flight settle.
+    /// Runs the approved plan; the first stop signal lets what is in flight settle. Counts the steps that are done.
+    #[expect(clippy::too_many_arguments, reason = "each is another room's thing, needed for this one call")]
     async fn apply(
         &self,
         approved: ApprovedPlan,
@@ -171,11 +173,17 @@ impl Job {
         reach: &Reach,
         signals: &mut Signals,
         progress: &Progress,
+        done: &AtomicUsize,
     ) -> Result<Outcome, Failure> {
         let settings =
             Settings { parallelism: self.options.parallelism, rollback: !self.options.no_rollback };
         let stop = Stop::default();
-        let show = |event: Event| progress.show(&event);
+        let show = |event: Event| {
+            if let Event::Finished { phase: Phase::Apply, .. } = &event {
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            progress.show(&event);
+        };
         let mut running = Box::pin(engine::apply(
             approved,
             &ready.loaded.stack,
@@ -207,7 +215,7 @@ impl Job {
         }
     }
 
-    fn conclude(&self, outcome: Outcome, counts: Counts, took: Duration) -> Ending {
+    fn conclude(&self, outcome: Outcome, counts: Counts, done: usize, took: Duration) -> Ending {
         let again = format!("mcm {}", self.command);
         match outcome {
             Outcome::Applied { steps } => {
@@ -223,14 +231,14 @@ impl Job {
             Outcome::Stuck { failures, undone, kept } => {
                 let is = |kind: ErrorKind| failures.iter().any(|failure| failure.error.kind == kind);
                 // Where nothing was done, nothing is left; an unclear answer may have done something.
-                if kept.is_empty() && !is(ErrorKind::Unknown) {
+                if done == 0 && kept.is_empty() && !is(ErrorKind::Unknown) {
                     let expired = is(ErrorKind::Credentials);
                     let exit = if expired { Exit::Credentials } else { Exit::Undone };
                     return Err(self.undone(exit, &failures, undone));
                 }
                 let expired = is(ErrorKind::Credentials);
                 let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(summary::stuck(undone, &kept, &again));
+                diagnostics.push(summary::stuck(done, undone, &kept, &again));
                 Err(Failure { exit: if expired { Exit::Credentials } else { Exit::Stuck }, diagnostics })
             }
             Outcome::Interrupted { done, left } => Err(Failure::new(

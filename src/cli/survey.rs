@@ -1,7 +1,5 @@
 //! What every plan begins with: the guard and the reads, side by side; then the decision.
 
-use std::pin::pin;
-
 use futures::future::{Either, select};
 
 use super::exit::Exit;
@@ -14,8 +12,8 @@ use crate::provider::Router;
 /// Reads what the stack wants and the state owns, while the accounts are checked. Nothing that was read is used
 /// before the guard has let it pass; a guard that refuses ends the reading.
 pub(super) async fn survey(loaded: &Loaded, state: &State, clouds: &Router) -> Result<Inventory, Failure> {
-    let guarding = pin!(clouds.guard());
-    let observing = pin!(engine::observe(&loaded.stack, state, &loaded.catalogue, clouds));
+    let guarding = Box::pin(clouds.guard());
+    let observing = Box::pin(engine::observe(&loaded.stack, state, &loaded.catalogue, clouds));
     let (guarded, observed) = match select(guarding, observing).await {
         Either::Left((guarded, observing)) if guarded.is_empty() => (guarded, observing.await),
         Either::Left((guarded, _)) => return Err(refused(&guarded)),

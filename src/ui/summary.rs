@@ -42,24 +42,31 @@ pub fn rolled_back(undone: usize) -> String {
     }
 }
 
-/// What a run says that left something behind, and the way on.
-pub fn stuck(undone: usize, kept: &[Kept], command: &str) -> Diagnostic {
-    let mut detail = match undone {
-        0 => "nothing was undone".to_owned(),
-        1 => "one step was undone".to_owned(),
-        _ => format!("{undone} steps were undone"),
+/// What a run says that stopped half-way: what stays, and the way on.
+pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str) -> Diagnostic {
+    let steps = |count: usize| match count {
+        1 => "one step".to_owned(),
+        _ => format!("{count} steps"),
     };
+    let stay = done.saturating_sub(undone);
+    let are = if stay == 1 { "is" } else { "are" };
+    let mut detail = format!(
+        "{} done, {} undone",
+        steps(done),
+        if undone == 0 { "none".to_owned() } else { undone.to_string() }
+    );
     for Kept { address, op, why } in kept {
         // Writing into a `String` does not fail.
-        let _ = write!(detail, "\n- {address}: {} and left in place: {}", done(*op), text::line(why));
+        let _ = write!(
+            detail,
+            "\n- {address}: {} and left in place: {}",
+            super::summary::done(*op),
+            text::line(why)
+        );
     }
-    Diagnostic::error(format!(
-        "{} left as the failed run made {}",
-        if kept.len() == 1 { "one step is".to_owned() } else { format!("{} steps are", kept.len()) },
-        if kept.len() == 1 { "it" } else { "them" },
-    ))
-    .detail(detail)
-    .hint(format!("mend the cause, then resume with `{command}`: it goes on from what is there"))
+    Diagnostic::error(format!("the run stopped half-way: {} {are} done and not undone", steps(stay)))
+        .detail(detail)
+        .hint(format!("mend the cause, then resume with `{command}`: it goes on from what is there"))
 }
 
 /// What was done, as a participle.
