@@ -48,7 +48,8 @@ pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str) -> Diagno
         1 => "one step".to_owned(),
         _ => format!("{count} steps"),
     };
-    let stay = done.saturating_sub(undone);
+    // A step that failed may have left something too.
+    let stay = if kept.is_empty() { done.saturating_sub(undone) } else { kept.len() };
     let are = if stay == 1 { "is" } else { "are" };
     let mut detail = format!(
         "{} done, {} undone",
