@@ -72,6 +72,7 @@ impl Shared {
     fn handle(&self, cloud: Cloud, request: &Request) -> Option<Response> {
         let mut guard = self.lock();
         let open = guard.as_mut()?;
+        open.world.discard();
         let response = match cloud {
             Cloud::Aws => aws::handle(&mut open.world, request),
             Cloud::Gcp => gcp::handle(&mut open.world, request),

@@ -188,11 +188,23 @@ impl World {
             None => write(self.random, &changes),
         };
         if written.is_err() {
-            for ((table, key, _), old) in changes.into_iter().zip(before).rev() {
-                self.replay(&table, &key, old);
-            }
+            self.restore(changes, before);
         }
         written
+    }
+
+    /// Takes back what was changed since the last commit, if anything: a request that died in its midst.
+    pub fn discard(&mut self) {
+        self.failure = None;
+        let changes = std::mem::take(&mut self.changes);
+        let before = std::mem::take(&mut self.before);
+        self.restore(changes, before);
+    }
+
+    fn restore(&mut self, changes: Vec<Change>, before: Vec<Option<Json>>) {
+        for ((table, key, _), old) in changes.into_iter().zip(before).rev() {
+            self.replay(&table, &key, old);
+        }
     }
 
     /// Replays a change from a log.
