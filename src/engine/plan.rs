@@ -8,8 +8,8 @@ use super::decide::{self, Facts};
 use super::order::order;
 use super::resolve::{View, by_address, dependency_order};
 use crate::model::{
-    Action, Address, Catalogue, Change, Diagnostic, Diagnostics, Inventory, Mode, Observed, OutputChange,
-    Plan, Stack, State, Undo, Value,
+    Action, Address, Catalogue, Change, Condition, Diagnostic, Diagnostics, Inventory, Map, Mode, Observed,
+    Output, OutputChange, Plan, Stack, State, Undo, Value,
 };
 
 /// What kind of plan is wanted.
@@ -64,7 +64,7 @@ pub fn plan(
         steps,
         pivot,
         outputs: match request.mode {
-            Mode::Apply | Mode::RefreshOnly => planned_outputs(stack, &view),
+            Mode::Apply | Mode::RefreshOnly => planned_outputs(stack, inventory, &view),
             Mode::Destroy => Vec::new(),
         },
         stack_digest: stack.digest.clone(),
@@ -255,10 +255,12 @@ fn warnings(changes: &[Change]) -> Vec<Diagnostic> {
     .collect()
 }
 
-/// The outputs as they will be, as far as known.
-fn planned_outputs(stack: &Stack, view: &View<'_>) -> Vec<OutputChange> {
-    let change = |output: &crate::model::Output| OutputChange {
+/// The outputs as they will be, as far as known, beside what they are.
+fn planned_outputs(stack: &Stack, inventory: &Inventory, view: &View<'_>) -> Vec<OutputChange> {
+    let now = live_view(stack, inventory, View::public());
+    let change = |output: &Output| OutputChange {
         name: output.name.clone(),
+        before: Some(now.resolve_value(&output.value)).filter(Value::is_known),
         after: view.resolve_value(&output.value),
         sensitive: output.sensitive,
     };
@@ -268,16 +270,20 @@ fn planned_outputs(stack: &Stack, view: &View<'_>) -> Vec<OutputChange> {
 /// The outputs as the live objects say them now: name, value (unknown where its source does not exist),
 /// whether it is hidden.
 pub fn outputs(stack: &Stack, inventory: &Inventory) -> Vec<(String, Value, bool)> {
-    let mut view = View::private();
+    let view = live_view(stack, inventory, View::private());
+    let value = |output: &Output| (output.name.clone(), view.resolve_value(&output.value), output.sensitive);
+    stack.outputs.iter().map(value).collect()
+}
+
+/// What is known from live objects alone.
+fn live_view<'a>(stack: &'a Stack, inventory: &Inventory, mut view: View<'a>) -> View<'a> {
     let resources = by_address(stack);
     for address in dependency_order(stack) {
-        if let (Some(resource), Some(live)) = (resources.get(address), inventory.at(address)) {
-            view.desire(address, view.resolve(&resource.properties), crate::model::Map::new());
+        let live = inventory.at(address).filter(|live| live.condition == Condition::Ready);
+        if let (Some(resource), Some(live)) = (resources.get(address), live) {
+            view.desire(address, view.resolve(&resource.properties), Map::new());
             view.hold(address, live);
         }
     }
-    let value = |output: &crate::model::Output| {
-        (output.name.clone(), view.resolve_value(&output.value), output.sensitive)
-    };
-    stack.outputs.iter().map(value).collect()
+    view
 }

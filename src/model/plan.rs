@@ -196,6 +196,8 @@ pub enum Undo {
 pub struct OutputChange {
     /// Its name.
     pub name: String,
+    /// What it is now; `None` where its source does not exist.
+    pub before: Option<Value>,
     /// What it will be, as far as known.
     pub after: Value,
     /// Whether it is hidden.

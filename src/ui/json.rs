@@ -176,9 +176,17 @@ fn split(value: &Value) -> (Json, Json, Json) {
 fn outputs(outputs: &[OutputChange]) -> Json {
     let member = |output: &OutputChange| {
         let (after, hidden, unknown) = split(&output.after);
-        let after = if output.sensitive { json!("(sensitive)") } else { after };
+        let shown = |value| if output.sensitive { json!("(sensitive)") } else { value };
+        let action = match &output.before {
+            None => "create",
+            Some(before) if *before == output.after => "no-op",
+            Some(_) => "update",
+        };
+        let before = output.before.as_ref().map_or(Json::Null, |before| shown(split(before).0));
+        let after = shown(after);
         let change = json!({
-            "actions": ["update"],
+            "actions": [action],
+            "before": before,
             "after": after,
             "after_unknown": unknown,
             "before_sensitive": output.sensitive,

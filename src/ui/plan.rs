@@ -307,12 +307,14 @@ fn undo(undo: &Undo, style: Style) -> String {
 }
 
 fn render_outputs(out: &mut String, plan: &Plan, style: Style) {
-    if plan.outputs.is_empty() || plan.mode != Mode::Apply {
+    let changed: Vec<&OutputChange> =
+        plan.outputs.iter().filter(|output| output.before.as_ref() != Some(&output.after)).collect();
+    if changed.is_empty() || plan.mode != Mode::Apply {
         return;
     }
-    let _ = writeln!(out, "\n{}", style.bold("Outputs:"));
-    let width = label_width(plan.outputs.iter().map(|output| output.name.as_str()));
-    for OutputChange { name, after, sensitive } in &plan.outputs {
+    let _ = writeln!(out, "\n{}", style.bold("Changes to outputs:"));
+    let width = label_width(changed.iter().map(|output| output.name.as_str()));
+    for OutputChange { name, after, sensitive, .. } in changed {
         let hidden = Value::Secret(crate::model::Secret::new(""));
         let value = if *sensitive { &hidden } else { after };
         let label = format!("{}:", text::line(name));

@@ -15,6 +15,7 @@ pub(super) fn inline(value: &Value) -> Option<String> {
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Number(number) => Some(number.to_string()),
         Value::Text(text) if text.trim_end_matches('\n').contains('\n') => None,
+        Value::Text(text) if is_digest(text) => Some(format!("\"{}...\"", &text[..12])),
         Value::Text(text) => Some(text::quoted(text)),
         Value::Secret(_) => Some(SENSITIVE.to_owned()),
         Value::Unknown(template) => Some(unknown(template)),
@@ -22,6 +23,11 @@ pub(super) fn inline(value: &Value) -> Option<String> {
         Value::Map(map) if map.is_empty() => Some("{}".to_owned()),
         Value::List(_) | Value::Map(_) => None,
     }
+}
+
+/// A digest is told apart by its beginning; `--json` has all of it.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A value as lines of a tree, the first level not indented.

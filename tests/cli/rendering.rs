@@ -191,8 +191,12 @@ fn everything() -> Plan {
         step(8, "role", Op::DeleteFirst, &[], Undo::Exact),
     ];
     let mut plan = plan(Mode::Apply, changes, steps);
-    let output =
-        |name: &str, after: Value, sensitive: bool| OutputChange { name: name.to_owned(), after, sensitive };
+    let output = |name: &str, after: Value, sensitive: bool| OutputChange {
+        name: name.to_owned(),
+        before: None,
+        after,
+        sensitive,
+    };
     plan.outputs = vec![
         output("site", reference("files", "WebsiteURL"), false),
         output("key", Value::text("canary"), true),

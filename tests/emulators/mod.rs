@@ -1,6 +1,7 @@
 //! Other people's AWS: the same stacks, applied where someone else wrote the cloud. Our sandbox is our reading of
 //! AWS; these check that reading, and the sandbox is held to the same tests.
 
+mod reference;
 mod road;
 mod servers;
 mod turns;

@@ -28,3 +28,17 @@ pub fn judges(suite: &str, modules: &[&str]) -> Option<PathBuf> {
     let _ = writeln!(std::io::stderr(), "skipped {suite}: {reason}");
     None
 }
+
+/// Copies a folder, without what mcm keeps in it.
+pub fn copy(from: &Path, to: &Path) {
+    let entries = walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| entry.file_name() != ".mcm");
+    for entry in entries {
+        let entry = entry.unwrap();
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(target).unwrap();
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

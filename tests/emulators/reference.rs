@@ -1,0 +1,112 @@
+//! The reference stack through the shipped binary, its AWS part where somebody else wrote the cloud, the rest in our
+//! sandbox: applied, planned again, edited from outside, changed, destroyed.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::servers::Emulator;
+use crate::cli::binary::{Ran, mcm};
+use crate::support::{copy, judges, root};
+
+/// A project of one stack, as it stands in the repository: with the parts that stacks share.
+struct Home {
+    folder: tempfile::TempDir,
+    stack: String,
+    endpoint: Option<String>,
+}
+
+impl Home {
+    fn new(stack: &str, endpoint: Option<String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for shared in ["templates".to_owned(), format!("stacks/{stack}")] {
+            copy(&root().join(&shared), &folder.path().join(&shared));
+        }
+        Self { folder, stack: stack.to_owned(), endpoint }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("stacks").join(&self.stack)
+    }
+
+    #[track_caller]
+    fn runs(&self, arguments: &[&str], code: i32) -> Ran {
+        let mut command = mcm(&self.path());
+        if let Some(endpoint) = &self.endpoint {
+            command.env("AWS_ENDPOINT_URL", endpoint);
+        }
+        Ran::from(command.args(arguments).arg("--sandbox").output().unwrap()).exits(code)
+    }
+
+    #[track_caller]
+    fn nothing_to_do(&self) {
+        self.runs(&["plan", "--detailed-exitcode"], 0);
+    }
+}
+
+const APPLY: &[&str] = &["apply", "--auto-approve"];
+const DESTROY: &[&str] = &["destroy", "--auto-approve"];
+
+/// Somebody else's client changes the role's description in the emulator.
+fn meddle(emulator: &Emulator) {
+    let python = judges(emulator.name, &["boto3"]).unwrap();
+    let program = format!(
+        "import boto3\n\
+         iam = boto3.client('iam', endpoint_url='{}', region_name='us-east-1', aws_access_key_id='123456789012', aws_secret_access_key='test')\n\
+         iam.update_role(RoleName='image-recognition-demo', Description='changed by hand')\n",
+        emulator.endpoint
+    );
+    let done = Command::new(python).args(["-c", &program]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn lives(emulator: Option<Emulator>) {
+    let Some(emulator) = emulator else { return };
+    let home = Home::new("image-recognition", Some(emulator.endpoint.clone()));
+    home.runs(APPLY, 0);
+    home.nothing_to_do();
+
+    meddle(&emulator);
+    let plan = home.runs(&["plan", "--detailed-exitcode"], 2).out;
+    assert!(plan.contains("\"changed by hand\" -> \"The functions of image-recognition.\""), "{plan}");
+    assert!(plan.ends_with("Plan: 0 to add, 1 to change, 0 to destroy.\n"), "{plan}");
+    home.runs(APPLY, 0);
+    home.nothing_to_do();
+
+    std::fs::write(home.path().join("site/index.html"), "<!doctype html><title>changed</title>").unwrap();
+    let stack = home.path().join("stack.yaml");
+    let text = std::fs::read_to_string(&stack).unwrap();
+    std::fs::write(&stack, text.replace("ExpirationInDays: 30", "ExpirationInDays: 7")).unwrap();
+    let plan = home.runs(&["plan", "--detailed-exitcode"], 2).out;
+    assert!(plan.ends_with("Plan: 0 to add, 2 to change, 0 to destroy.\n"), "{plan}");
+    home.runs(APPLY, 0);
+    home.nothing_to_do();
+
+    home.runs(DESTROY, 0);
+    let listed = home.runs(&["state", "list"], 0).out;
+    assert!(listed.is_empty(), "{listed}");
+    home.runs(APPLY, 0);
+    home.nothing_to_do();
+}
+
+#[test]
+fn the_reference_stack_lives_on_moto() {
+    lives(Emulator::moto());
+}
+
+#[test]
+fn the_reference_stack_lives_on_ministack() {
+    lives(Emulator::ministack());
+}
+
+#[test]
+fn every_shipped_stack_lives_in_the_sandbox() {
+    for entry in std::fs::read_dir(root().join("stacks")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let home = Home::new(name.to_str().unwrap(), None);
+        home.runs(APPLY, 0);
+        home.nothing_to_do();
+        home.runs(DESTROY, 0);
+        home.runs(APPLY, 0);
+        home.nothing_to_do();
+    }
+}
