@@ -163,11 +163,7 @@ fn enter(global: &Global) -> Result<(), Failure> {
         })?;
     }
     if global.verbose > 0 {
-        let filter = if global.verbose == 1 {
-            "mcm=debug"
-        } else {
-            "mcm=trace,hyper_util=debug,aws_smithy_runtime=debug"
-        };
+        let filter = if global.verbose == 1 { "mcm=debug" } else { "mcm=trace,hyper_util=debug" };
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
             .with_writer(std::io::stderr)

@@ -95,6 +95,7 @@ impl Job {
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
         let counts = Counts::of(&plan);
+        let held = summary::held(&plan);
         let answer = signals.or(self.ask(&plan, context)).await?;
         let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
         let progress = self.progress(context);
@@ -102,6 +103,9 @@ impl Job {
         let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress, &done).await;
         progress.close();
         let ending = self.conclude(ran?, counts, done.into_inner(), start.elapsed());
+        if let (Ok(_), Some(held), false) = (&ending, held, self.options.json) {
+            ui::print::result(&format!("\n{held}"));
+        }
         if ending.is_ok() && self.request.mode == Mode::Apply {
             Box::pin(self.show_outputs(&ready, &reach, &mut signals, context)).await;
         }

@@ -22,9 +22,7 @@ pub fn render(plan: &Plan, style: Style) -> String {
         let _ = writeln!(out, "{}", nothing_to_do(plan.mode, style));
     } else {
         let _ = writeln!(out, "{}\n", style.bold(&heading(plan)));
-        for change in plan.changes.iter().filter(|change| change.action != Action::NoOp) {
-            render_change(&mut out, change, style);
-        }
+        render_changes(&mut out, &plan.changes, style);
         render_steps(&mut out, &plan.steps, style);
         render_outputs(&mut out, plan, style);
     }
@@ -119,6 +117,26 @@ fn closing(plan: &Plan) -> String {
     format!("Plan: {}.", parts.join(", "))
 }
 
+/// Changes of several lines stand apart; those of one line stand together.
+fn render_changes(out: &mut String, changes: &[Change], style: Style) {
+    let mut apart = true;
+    for change in changes.iter().filter(|change| change.action != Action::NoOp) {
+        let start = out.len();
+        render_change(out, change, style);
+        let block = out[start..].lines().count() > 1;
+        if block && !apart {
+            out.insert(start, '\n');
+        }
+        if block {
+            out.push('\n');
+        }
+        apart = block;
+    }
+    if !apart {
+        out.push('\n');
+    }
+}
+
 fn render_change(out: &mut String, change: &Change, style: Style) {
     let symbol = style.action(change.action, &format!("{:>3}", change.action.symbol()));
     let _ =
@@ -145,7 +163,6 @@ fn render_change(out: &mut String, change: &Change, style: Style) {
         }
         Action::NoOp | Action::Delete | Action::Forget => {}
     }
-    out.push('\n');
 }
 
 fn render_created(out: &mut String, after: Option<&Map>, style: Style) {
@@ -300,7 +317,7 @@ pub(super) fn describe(op: Op) -> &'static str {
 fn undo(undo: &Undo, style: Style) -> String {
     match undo {
         Undo::Exact => "exact".to_owned(),
-        Undo::Equivalent { differs } => format!("equivalent, differing in {}", text::line(differs)),
+        Undo::Equivalent { differs } => format!("equivalent, but: {}", text::line(differs)),
         Undo::Soft { until } => format!("restorable until {}", until.strftime("%Y-%m-%d")),
         Undo::Impossible { why } => style.yellow(&format!("impossible: {}", text::line(why))),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::plan::{Counts, describe};
 use super::{error, text};
-use crate::model::{Diagnostic, Failure, Kept, Op};
+use crate::model::{Diagnostic, Failure, Kept, Op, Plan, Undo};
 
 /// `Done in 4.2 s: 3 added, 1 changed, 0 destroyed.`
 pub fn applied(counts: Counts, took: Duration) -> String {
@@ -22,6 +22,22 @@ pub fn applied(counts: Counts, took: Duration) -> String {
         parts.push(format!("{} forgotten", counts.forget));
     }
     format!("Done in {}: {}.", seconds(took), parts.join(", "))
+}
+
+/// The names that a run's deletions leave held, and until when; `None` if there is none.
+pub fn held(plan: &Plan) -> Option<String> {
+    let soft = plan.steps.iter().filter_map(|step| match (&step.undo, step.op) {
+        (Undo::Soft { until }, Op::Delete | Op::DeleteFormer) => Some((until, &step.address)),
+        _ => None,
+    });
+    let mut text = String::from("Deleted, with the name still held and restorable until the day given:\n");
+    let mut any = false;
+    for (until, address) in soft {
+        any = true;
+        // Writing into a `String` does not fail.
+        let _ = writeln!(text, "  {}  {address}", until.strftime("%Y-%m-%d"));
+    }
+    any.then_some(text)
 }
 
 /// Each failure of a run, with its cause and the way out.

@@ -272,3 +272,21 @@ fn no_credentials_is_exit_8() {
     assert!(ran.err.contains("no valid credentials"), "{}", ran.err);
     assert!(ran.err.contains("help: "), "{}", ran.err);
 }
+
+#[test]
+fn an_interrupted_plan_changes_nothing() {
+    let home = folder(SMALL);
+    let _served = Served::start(home.path(), &["--latency-ms", "2000"]);
+    let child = Command::new(env!("CARGO_BIN_EXE_mcm"))
+        .args(["plan", "--sandbox"])
+        .current_dir(home.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    signal(&child, "-INT");
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(130), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("nothing was changed"));
+}

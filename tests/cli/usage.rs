@@ -125,3 +125,12 @@ fn plain_http_goes_to_this_machine_alone() {
         assert!(ran.err.contains(why), "{}", ran.err);
     }
 }
+
+#[test]
+fn the_schema_is_json_schema() {
+    let home = folder(SMALL);
+    let schema = run(home.path(), &["schema"]).exits(0);
+    let schema: serde_json::Value = serde_json::from_str(&schema.out).unwrap();
+    assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"));
+    assert!(schema.to_string().contains("AWS::S3::Bucket"));
+}
