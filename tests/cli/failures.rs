@@ -18,7 +18,7 @@ fn broken() -> String {
 }
 
 /// Somebody else in the same account, with the vendor's own client.
-async fn someone_else(home: &Path) -> aws_sdk_s3::Client {
+fn someone_else(home: &Path) -> aws_sdk_s3::Client {
     let env = run(home, &["sandbox", "env", "--json"]).exits(0);
     let env: serde_json::Value = serde_json::from_str(&env.out).unwrap();
     let text = |name: &str| env["aws"][name].as_str().unwrap().to_owned();
@@ -76,7 +76,7 @@ fn a_failure_is_told_to_programs_too() {
 async fn a_name_that_is_taken_is_refused_before_anything_is_done() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &[]);
-    let client = someone_else(home.path()).await;
+    let client = someone_else(home.path());
     client.create_bucket().bucket("small-files-123456789012").send().await.unwrap();
     let ran = run(home.path(), &["apply", "--sandbox", "--auto-approve"]).exits(4);
     insta::assert_snapshot!("taken", ran.err);
@@ -92,7 +92,7 @@ async fn a_bucket_that_holds_something_is_not_destroyed() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &[]);
     run(home.path(), &["apply", "--sandbox", "--auto-approve"]).exits(0);
-    let client = someone_else(home.path()).await;
+    let client = someone_else(home.path());
     let put = client.put_object().bucket("small-files-123456789012").key("precious");
     put.body(ByteStream::from_static(b"data")).send().await.unwrap();
     let ran = run(home.path(), &["destroy", "--sandbox", "--auto-approve"]);
@@ -110,7 +110,7 @@ async fn an_edit_by_someone_else_is_exactly_that_difference() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &[]);
     run(home.path(), &["apply", "--sandbox", "--auto-approve"]).exits(0);
-    let client = someone_else(home.path()).await;
+    let client = someone_else(home.path());
     let bucket = "small-files-123456789012";
     let tagging = client.get_bucket_tagging().bucket(bucket).send().await.unwrap();
     let edited = tagging.tag_set().iter().map(|tag| {
