@@ -146,10 +146,11 @@ fn everything() -> Vec<Path> {
 }
 
 fn vision(properties: Json) -> Map {
-    map(json!({
+    let mut vision = map(json!({
         "name": "vision", "kind": "ComputerVision", "sku": { "name": "S1" }, "tags": { "team": "a" },
-        "properties": properties,
-    }))
+    }));
+    vision.insert("properties".to_owned(), Value::from_json(properties));
+    vision
 }
 
 #[tokio::test]
@@ -332,20 +333,23 @@ async fn a_group_lives_and_is_deleted_only_when_empty() {
 #[tokio::test]
 async fn the_guard_knows_the_subscription() {
     let bench = Bench::empty().await;
-    assert_eq!(bench.router.guard().await, []);
+    assert_eq!(Box::pin(bench.router.guard()).await, []);
     let endpoint = &bench.session.endpoints.azure;
     let kinds = |errors: Vec<CloudError>| errors.into_iter().map(|error| error.kind).collect::<Vec<_>>();
 
     let other = clouds("99999999-2222-4333-8444-555555555555");
-    let wrong = router(&other, endpoint, sandbox::AZURE_TOKEN).guard().await;
+    let elsewhere = router(&other, endpoint, sandbox::AZURE_TOKEN);
+    let wrong = Box::pin(elsewhere.guard()).await;
     assert!(wrong[0].hint.is_some());
     assert_eq!(kinds(wrong), [ErrorKind::WrongAccount]);
 
-    let stolen = router(&bench.clouds, endpoint, "stolen").guard().await;
+    let thief = router(&bench.clouds, endpoint, "stolen");
+    let stolen = Box::pin(thief.guard()).await;
     assert_eq!(stolen[0].code, "InvalidAuthenticationToken");
     assert_eq!(kinds(stolen), [ErrorKind::Credentials]);
 
-    let plain = router(&bench.clouds, "http://management.azure.example", "t").guard().await;
+    let far = router(&bench.clouds, "http://management.azure.example", "t");
+    let plain = Box::pin(far.guard()).await;
     assert_eq!(kinds(plain), [ErrorKind::Invalid]);
 }
 

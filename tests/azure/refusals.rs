@@ -31,10 +31,14 @@ fn wrong(
     Wrong { method, path, version, body, answer: (status, code) }
 }
 
-/// A PUT of a new account.
-fn account(name: &str, change: impl FnOnce(&mut Json), status: u16, code: &'static str) -> Wrong {
+/// A PUT of an account that is right but for one member.
+fn account(name: &str, member: &str, value: Json, status: u16, code: &'static str) -> Wrong {
     let mut body = vision_at("fresh");
-    change(&mut body);
+    let mut place = &mut body;
+    for word in member.split('.') {
+        place = &mut place[word];
+    }
+    *place = value;
     wrong("PUT", Azure::account(name), body, status, code)
 }
 
@@ -78,150 +82,98 @@ fn groups() -> Vec<Wrong> {
     ]
 }
 
+const BAD: &str = "BadRequest";
+const CONTENT: &str = "InvalidRequestContent";
+
+/// New accounts, each wrong in one member.
+fn new_accounts() -> Vec<Wrong> {
+    let subnet = json!({ "virtualNetworkRules": [{ "id": "subnet" }] });
+    let members = [
+        ("location", Json::Null, 400, "LocationRequired"),
+        ("location", json!("atlantis"), 400, "LocationNotAvailableForResourceType"),
+        ("kind", json!("Computervision"), 400, "InvalidApiSetId"),
+        ("kind", Json::Null, 400, "InvalidApiSetId"),
+        ("sku", json!({ "name": "S9" }), 400, "InvalidSkuId"),
+        ("sku", Json::Null, 400, "InvalidSkuId"),
+        ("sku", json!("S1"), 400, CONTENT),
+        ("sku", json!({ "name": "F0" }), 400, "CanNotCreateMultipleFreeAccounts"),
+        ("colour", json!("blue"), 400, CONTENT),
+        ("tags", json!({ "a?": "b" }), 400, "InvalidTagNameCharacters"),
+        ("properties.colour", json!("blue"), 400, CONTENT),
+        ("properties.customSubDomainName", json!("TAKEN"), 409, "CustomDomainInUse"),
+        ("properties.customSubDomainName", json!("held"), 409, "CustomDomainInUse"),
+        ("properties.customSubDomainName", json!("ends-"), 400, BAD),
+        ("properties.customSubDomainName", json!("a.b"), 400, BAD),
+        ("properties.publicNetworkAccess", json!("Perhaps"), 400, CONTENT),
+        ("properties.disableLocalAuth", json!("yes"), 400, CONTENT),
+        ("properties.networkAcls", json!({ "defaultAction": "Perhaps" }), 400, CONTENT),
+        ("properties.networkAcls", json!({ "ipRules": [{ "value": "localhost" }] }), 400, BAD),
+        ("properties.networkAcls", json!({ "ipRules": [{ "address": "192.0.2.1" }] }), 400, CONTENT),
+        ("properties.networkAcls", subnet, 400, "LinkedInvalidPropertyId"),
+        ("properties.allowedFqdnList", json!(["no name"]), 400, BAD),
+        ("properties.restore", json!(true), 404, "CanNotRestoreANonExistingResource"),
+    ];
+    let named = [
+        ("x", 400, "InvalidResourceName"),
+        ("-first", 400, "InvalidResourceName"),
+        ("what%20ever", 400, "InvalidResourceName"),
+        ("gone", 409, "FlagMustBeSetForRestore"),
+    ];
+    let members =
+        members.into_iter().map(|(member, value, status, code)| account("new", member, value, status, code));
+    let named = named
+        .into_iter()
+        .map(|(name, status, code)| account(name, "kind", json!("ComputerVision"), status, code));
+    members.chain(named).collect()
+}
+
+/// Accounts that are there, or are not.
 fn accounts() -> Vec<Wrong> {
-    let bad = (400, "BadRequest");
-    let content = "InvalidRequestContent";
+    let key = |body: Json, code| {
+        wrong("POST", format!("{}/regenerateKey", Azure::account("live")), body, 400, code)
+    };
+    let lost = |method, path: String, body: Json| wrong(method, path, body, 404, "ResourceNotFound");
+    let nobody = Azure::account("nobody");
     vec![
-        account("x", |_| {}, 400, "InvalidResourceName"),
-        account("-first", |_| {}, 400, "InvalidResourceName"),
-        account("what%20ever", |_| {}, 400, "InvalidResourceName"),
-        account("new", |body| body["location"] = Json::Null, 400, "LocationRequired"),
-        account(
-            "new",
-            |body| body["location"] = json!("atlantis"),
-            400,
-            "LocationNotAvailableForResourceType",
-        ),
-        account("new", |body| body["kind"] = json!("Computervision"), 400, "InvalidApiSetId"),
-        account("new", |body| body["kind"] = Json::Null, 400, "InvalidApiSetId"),
-        account("new", |body| body["sku"] = json!({ "name": "S9" }), 400, "InvalidSkuId"),
-        account("new", |body| body["sku"] = Json::Null, 400, "InvalidSkuId"),
-        account("new", |body| body["sku"] = json!("S1"), 400, content),
-        account("new", |body| body["sku"] = json!({ "name": "F0" }), 400, "CanNotCreateMultipleFreeAccounts"),
-        account(
-            "new",
-            |body| body["properties"]["customSubDomainName"] = json!("TAKEN"),
-            409,
-            "CustomDomainInUse",
-        ),
-        account(
-            "new",
-            |body| body["properties"]["customSubDomainName"] = json!("held"),
-            409,
-            "CustomDomainInUse",
-        ),
-        account("new", |body| body["properties"]["customSubDomainName"] = json!("ends-"), bad.0, bad.1),
-        account("new", |body| body["properties"]["customSubDomainName"] = json!("a.b"), bad.0, bad.1),
-        account("new", |body| body["colour"] = json!("blue"), 400, content),
-        account("new", |body| body["properties"]["colour"] = json!("blue"), 400, content),
-        account("new", |body| body["properties"]["publicNetworkAccess"] = json!("Perhaps"), 400, content),
-        account("new", |body| body["properties"]["disableLocalAuth"] = json!("yes"), 400, content),
-        account(
-            "new",
-            |body| body["properties"]["networkAcls"] = json!({ "defaultAction": "Perhaps" }),
-            400,
-            content,
-        ),
-        account(
-            "new",
-            |body| body["properties"]["networkAcls"] = json!({ "ipRules": [{ "value": "localhost" }] }),
-            bad.0,
-            bad.1,
-        ),
-        account(
-            "new",
-            |body| body["properties"]["networkAcls"] = json!({ "ipRules": [{ "address": "192.0.2.1" }] }),
-            400,
-            content,
-        ),
-        account(
-            "new",
-            |body| body["properties"]["networkAcls"] = json!({ "virtualNetworkRules": [{ "id": "subnet" }] }),
-            400,
-            "LinkedInvalidPropertyId",
-        ),
-        account("new", |body| body["properties"]["allowedFqdnList"] = json!(["no name"]), bad.0, bad.1),
-        account(
-            "new",
-            |body| body["properties"]["restore"] = json!(true),
-            404,
-            "CanNotRestoreANonExistingResource",
-        ),
-        account("gone", |_| {}, 409, "FlagMustBeSetForRestore"),
-        account("new", |body| body["tags"] = json!({ "a?": "b" }), 400, "InvalidTagNameCharacters"),
-        account("live", |body| body["location"] = json!("westus"), 409, "InvalidResourceLocation"),
-        account("live", |body| body["kind"] = json!("Face"), bad.0, bad.1),
-        patch(json!({ "properties": { "networkAcls": { "defaultAction": "Deny" } } }), bad.0, bad.1),
+        account("live", "location", json!("westus"), 409, "InvalidResourceLocation"),
+        account("live", "kind", json!("Face"), 400, BAD),
+        patch(json!({ "properties": { "networkAcls": { "defaultAction": "Deny" } } }), 400, BAD),
         patch(json!({ "location": "westus" }), 409, "InvalidResourceLocation"),
-        patch(json!({ "kind": "Face" }), bad.0, bad.1),
+        patch(json!({ "kind": "Face" }), 400, BAD),
         patch(json!({ "sku": { "name": "S0" } }), 400, "InvalidSkuId"),
         patch(json!({ "properties": { "customSubDomainName": "taken" } }), 409, "CustomDomainInUse"),
-        patch(json!([]), 400, content),
-        wrong(
-            "PATCH",
-            Azure::account("taken"),
-            json!({ "properties": { "customSubDomainName": "other" } }),
-            bad.0,
-            bad.1,
-        ),
-        wrong("PATCH", Azure::account("nobody"), json!({}), 404, "ResourceNotFound"),
-        wrong("GET", Azure::account("nobody"), Json::Null, 404, "ResourceNotFound"),
-        wrong("POST", format!("{}/listKeys", Azure::account("nobody")), Json::Null, 404, "ResourceNotFound"),
-        wrong(
-            "POST",
-            format!("{}/regenerateKey", Azure::account("live")),
-            json!({ "keyName": "Key3" }),
-            bad.0,
-            bad.1,
-        ),
-        wrong(
-            "POST",
-            format!("{}/regenerateKey", Azure::account("live")),
-            json!({ "key": "Key1" }),
-            400,
-            content,
-        ),
-        wrong(
-            "PUT",
-            Azure::account("live").replace("/rg/", "/nobody/"),
-            vision(),
-            404,
-            "ResourceGroupNotFound",
-        ),
-        wrong(
-            "GET",
-            "/resourceGroups/rg/providers/Microsoft.CognitiveServices/robots/r",
-            Json::Null,
-            404,
-            "InvalidResourceType",
-        ),
-        wrong(
-            "GET",
-            "/resourceGroups/rg/providers/Microsoft.Nothing/things/t",
-            Json::Null,
-            404,
-            "InvalidResourceNamespace",
-        ),
+        patch(json!([]), 400, CONTENT),
+        account("taken", "properties.customSubDomainName", json!("other"), 400, BAD),
+        key(json!({ "keyName": "Key3" }), BAD),
+        key(json!({ "key": "Key1" }), CONTENT),
+        lost("PATCH", nobody.clone(), json!({})),
+        lost("GET", nobody.clone(), Json::Null),
+        lost("POST", format!("{nobody}/listKeys"), Json::Null),
         // Deleted, but elsewhere.
-        wrong(
+        lost(
             "GET",
-            "/providers/Microsoft.CognitiveServices/locations/westus/resourceGroups/rg/deletedAccounts/gone",
+            "/providers/Microsoft.CognitiveServices/locations/westus/resourceGroups/rg/deletedAccounts/gone"
+                .to_owned(),
             Json::Null,
-            404,
-            "ResourceNotFound",
         ),
-        Wrong {
-            version: "2019-01-01",
-            ..wrong("GET", Azure::account("live"), Json::Null, 400, "NoRegisteredProviderFound")
-        },
-        Wrong {
-            version: "2019-01-01",
-            ..wrong("GET", "/resourcegroups/rg", Json::Null, 400, "InvalidApiVersionParameter")
-        },
-        Wrong {
-            version: "",
-            ..wrong("GET", "/resourcegroups/rg", Json::Null, 400, "MissingApiVersionParameter")
-        },
+        wrong("PUT", nobody.replace("/rg/", "/nobody/"), vision(), 404, "ResourceGroupNotFound"),
+    ]
+}
+
+/// Types and versions that there are not.
+fn interfaces() -> Vec<Wrong> {
+    let get = |path: String, version, status, code| Wrong {
+        version,
+        ..wrong("GET", path, Json::Null, status, code)
+    };
+    let inside = |rest: &str| format!("/resourceGroups/rg/providers/{rest}");
+    let group = || "/resourcegroups/rg".to_owned();
+    vec![
+        get(inside("Microsoft.CognitiveServices/robots/r"), COGNITIVE, 404, "InvalidResourceType"),
+        get(inside("Microsoft.Nothing/things/t"), COGNITIVE, 404, "InvalidResourceNamespace"),
+        get(Azure::account("live"), "2019-01-01", 400, "NoRegisteredProviderFound"),
+        get(group(), "2019-01-01", 400, "InvalidApiVersionParameter"),
+        get(group(), "", 400, "MissingApiVersionParameter"),
     ]
 }
 
@@ -239,7 +191,8 @@ fn populated() -> Azure {
 fn each_wrong_request_is_refused_and_changes_nothing() {
     let mut azure = populated();
     let before = azure.records();
-    let all: Vec<Wrong> = groups().into_iter().chain(accounts()).collect();
+    let all: Vec<Wrong> =
+        [groups(), new_accounts(), accounts(), interfaces()].into_iter().flatten().collect();
     assert!(all.len() >= 60, "{}", all.len());
     for Wrong { method, path, version, body, answer } in all {
         let refused = azure.call(method, &path, version, &body);
@@ -249,12 +202,15 @@ fn each_wrong_request_is_refused_and_changes_nothing() {
     }
 }
 
+/// Method, URI, headers instead of the owner's; status and code.
+type Unwelcome<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 #[test]
 fn who_asks_and_how_is_checked_before_what() {
     let mut azure = populated();
     let path = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups/rg?api-version={RESOURCES}");
     let body = json!({ "location": "eastus" });
-    let cases: &[(&str, &str, &[(&str, &str)], u16, &str)] = &[
+    let cases: &[Unwelcome<'_>] = &[
         ("GET", &path, &[("authorization", "")], 401, "AuthenticationFailed"),
         ("GET", &path, &[("authorization", "Basic b3duZXI6")], 401, "AuthenticationFailedInvalidHeader"),
         ("GET", &path, &[("authorization", "Bearer stolen")], 401, "InvalidAuthenticationToken"),

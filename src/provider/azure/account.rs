@@ -11,13 +11,14 @@ use futures::StreamExt as _;
 use super::super::Kind;
 use super::Azure;
 use super::account_model::{Desired, in_progress, live};
+use super::account_schema::SCHEMA;
 use super::arm::{self, Ask, collect};
 use super::errors::ours;
 use super::names;
 use super::wire::convert;
 use crate::model::{
-    Attribute, CloudError, CloudId, Clouds, Condition, Create, Delete, Deletion, ErrorKind, Live, Map,
-    NameRule, Owner, Property, Read, Restore, Schema, Secret, Shape, TextRule, Update, Value,
+    CloudError, CloudId, Condition, Create, Delete, ErrorKind, Live, Map, Owner, Read, Restore, Schema,
+    Secret, Update, Value,
 };
 
 /// The type.
@@ -25,196 +26,13 @@ pub(super) struct Account;
 
 const NAMESPACE: &str = "Microsoft.CognitiveServices";
 const VERSION: &str = "2023-05-01";
+/// A quarter of an hour at five seconds each, after a quick start.
+const LOOKS: u32 = 180;
 const READ: &str = "Microsoft.CognitiveServices/accounts/read";
 const WRITE: &str = "Microsoft.CognitiveServices/accounts/write";
 const DELETE: &str = "Microsoft.CognitiveServices/accounts/delete";
 const LIST_KEYS: &str = "Microsoft.CognitiveServices/accounts/listKeys/action";
 const READ_DELETED: &str = "Microsoft.CognitiveServices/locations/resourceGroups/deletedAccounts/read";
-
-const NAME: TextRule = TextRule::matching(
-    "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$",
-    "letters, digits, `_`, `.` and `-`, the first a letter or digit",
-)
-.sized(2, 64);
-const SUBDOMAIN: TextRule = TextRule::matching(
-    "^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$",
-    "letters, digits and `-`, neither first nor last a `-`; unique in all of Azure",
-)
-.sized(2, 64);
-const KIND: TextRule =
-    TextRule::matching("^[A-Za-z][A-Za-z0-9.]*$", "a kind of account, such as `ComputerVision`");
-const SKU: TextRule =
-    TextRule::matching("^[A-Za-z][A-Za-z0-9]{0,9}$", "a pricing tier, such as `F0` or `S1`");
-const ADDRESS: TextRule = TextRule::matching(
-    r"^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?$",
-    "an IPv4 address or range, such as `203.0.113.7` or `203.0.113.0/24`",
-);
-const SUBNET: TextRule = TextRule::matching(
-    r"^/subscriptions/[^/]+/(?i:resourceGroups)/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+$",
-    "a subnet's full id",
-);
-const FQDN: Shape =
-    Shape::Text(TextRule::matching("^[A-Za-z0-9*_][A-Za-z0-9._*-]*$", "a domain name").sized(1, 255));
-
-static IP_RULE: &[Property] =
-    &[Property::new("value", Shape::Text(ADDRESS), "An IPv4 address or range.").required()];
-static SUBNET_RULE: &[Property] = &[
-    Property::new("id", Shape::Text(SUBNET), "The subnet.").required(),
-    Property::new(
-        "ignoreMissingVnetServiceEndpoint",
-        Shape::Bool,
-        "Accept a subnet without the service endpoint.",
-    )
-    .default(no),
-];
-static NETWORK_ACLS: &[Property] = &[
-    Property::new("defaultAction", Shape::Enum(&["Allow", "Deny"]), "What holds where no rule matches.")
-        .default(|| "Allow".into()),
-    Property::new("ipRules", Shape::Keyed { by: "value", of: IP_RULE }, "Addresses that are let in."),
-    Property::new(
-        "virtualNetworkRules",
-        Shape::Keyed { by: "id", of: SUBNET_RULE },
-        "Subnets that are let in.",
-    ),
-];
-static PROPERTIES: &[Property] = &[
-    Property::new(
-        "customSubDomainName",
-        Shape::Text(SUBDOMAIN),
-        "The subdomain of cognitiveservices.azure.com; needed for network rules and Entra tokens, never changed.",
-    )
-    .set_once()
-    .normalised(lower),
-    Property::new("publicNetworkAccess", Shape::Enum(&["Enabled", "Disabled"]), "Whether the internet reaches it.")
-        .default(|| "Enabled".into()),
-    Property::new("networkAcls", Shape::Object(NETWORK_ACLS), "Who is let in over the network.").default(empty),
-    Property::new("disableLocalAuth", Shape::Bool, "Refuse access keys: Entra tokens only.").default(no),
-    Property::new("restrictOutboundNetworkAccess", Shape::Bool, "Let it out to the allowed names only.").default(no),
-    Property::new("allowedFqdnList", Shape::Set(&FQDN), "The names it may reach."),
-    Property::new("dynamicThrottlingEnabled", Shape::Bool, "Let the service raise the rate limit.").default(no),
-];
-
-/// Its rules.
-static SCHEMA: Schema = Schema {
-    ty: "Microsoft.CognitiveServices/accounts",
-    doc: "An account of an Azure AI service, such as Computer Vision.",
-    properties: &[
-        Property::new("name", Shape::Text(NAME), "The account's name.").immutable(),
-        Property::new(
-            "resourceGroup",
-            Shape::Text(names::GROUP_NAME),
-            "The stack's resource group by default.",
-        )
-        .immutable()
-        .unmanaged(),
-        Property::new("location", names::LOCATION, "The stack's location by default.")
-            .immutable()
-            .unmanaged()
-            .normalised(names::location),
-        Property::new("kind", Shape::Text(KIND), "Which service, such as `ComputerVision`.")
-            .required()
-            .immutable(),
-        Property::new(
-            "sku",
-            Shape::Object(&[Property::new(
-                "name",
-                Shape::Text(SKU),
-                "`F0` (free, one of each kind) or `S1`.",
-            )
-            .required()]),
-            "The pricing tier.",
-        )
-        .required(),
-        names::TAGS,
-        Property::new("properties", Shape::Object(PROPERTIES), "The account's settings.").default(empty),
-    ],
-    attributes: &[
-        Attribute::new("id", "The full id, `/subscriptions/…/accounts/…`."),
-        Attribute::new("properties.endpoint", "The URL of its data plane."),
-        Attribute::new("properties.internalId", "The service's own id of this account.").unique(),
-        Attribute::secret("keys.key1", "The first access key."),
-        Attribute::secret("keys.key2", "The second access key."),
-    ],
-    name: Some(NameRule { property: "name", default: |stack, logical, _| format!("{stack}-{logical}") }),
-    identify,
-    predict,
-    check,
-    marked: true,
-    shared: false,
-    deletion: Deletion::Soft { hours: 48 },
-};
-
-fn no() -> Value {
-    Value::Bool(false)
-}
-
-fn empty() -> Value {
-    Value::Map(Map::new())
-}
-
-/// Host names are the same in any case.
-fn lower(value: Value) -> Value {
-    match value {
-        Value::Text(text) => Value::Text(text.to_lowercase()),
-        other => other,
-    }
-}
-
-fn identify(properties: &Map, clouds: &Clouds) -> Option<CloudId> {
-    let place = clouds.azure.as_ref()?;
-    let name = names::text_or(properties, "name", None)?;
-    let group = names::text_or(properties, "resourceGroup", Some(&place.resource_group))?;
-    Some(CloudId(names::account_id(&place.subscription, &group, &name)))
-}
-
-/// The id always; the endpoint where the name of the kind's domain is documented.
-fn predict(properties: &Map, clouds: &Clouds) -> Map {
-    let mut attributes = Map::new();
-    if let Some(id) = identify(properties, clouds) {
-        attributes.insert("id".to_owned(), Value::Text(id.0));
-    }
-    if let Some(endpoint) = endpoint(properties, clouds) {
-        let inner = Map::from([("endpoint".to_owned(), Value::Text(endpoint))]);
-        attributes.insert("properties".to_owned(), Value::Map(inner));
-    }
-    attributes
-}
-
-fn endpoint(properties: &Map, clouds: &Clouds) -> Option<String> {
-    if properties.get("kind")?.as_text()? != "ComputerVision" {
-        return None;
-    }
-    let inner = match properties.get("properties") {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(value.as_map()?),
-    };
-    match inner.and_then(|inner| inner.get("customSubDomainName")) {
-        Some(Value::Text(name)) => {
-            Some(format!("https://{}.cognitiveservices.azure.com/", name.to_lowercase()))
-        }
-        Some(Value::Null) | None => {
-            let place = clouds.azure.as_ref()?;
-            let location = names::text_or(properties, "location", Some(&place.location))?;
-            Some(format!("https://{}.api.cognitive.microsoft.com/", names::same_place(&location)))
-        }
-        Some(_) => None,
-    }
-}
-
-fn check(properties: &Map, _: &Clouds) -> Vec<String> {
-    let mut wrong = names::check_tags(properties);
-    let inner = properties.get("properties").and_then(Value::as_map);
-    let set = |name: &str| inner.and_then(|inner| inner.get(name)).filter(|value| **value != Value::Null);
-    let acls = set("networkAcls").and_then(Value::as_map);
-    let denies = acls.and_then(|acls| acls.get("defaultAction")).and_then(Value::as_text) == Some("Deny");
-    let rules = |name| {
-        acls.and_then(|acls| acls.get(name)).and_then(Value::as_list).is_some_and(|list| !list.is_empty())
-    };
-    if (denies || rules("ipRules") || rules("virtualNetworkRules")) && set("customSubDomainName").is_none() {
-        wrong.push("`properties.networkAcls` needs `properties.customSubDomainName`".to_owned());
-    }
-    wrong
-}
 
 /// Which account a request is about.
 struct Target<'a> {
@@ -269,8 +87,8 @@ impl Kind<Azure> for Account {
         // One that has just been restored bears another etag than the plan saw.
         let seen = request.before.condition == Condition::Ready;
         let etag = request.before.etag.as_deref().filter(|_| seen);
-        patch(cloud, &target, desired.patch(request.changed, request.owner), etag).await?;
-        changed(cloud, &target, request.secrets).await
+        let body = desired.patch(request.changed, request.owner);
+        patch(cloud, &target, body, etag, request.secrets).await
     }
 
     async fn delete(&self, cloud: &Azure, request: Delete<'_>) -> Result<(), CloudError> {
@@ -303,8 +121,7 @@ impl Kind<Azure> for Account {
         if restored.owner.as_ref() == Some(request.owner) {
             return Ok(restored);
         }
-        mark(cloud, &target, &restored, request.owner).await?;
-        changed(cloud, &target, request.secrets).await
+        mark(cloud, &target, &restored, request.owner, request.secrets).await
     }
 }
 
@@ -324,8 +141,7 @@ async fn find(
     location: Option<&str>,
     secrets: bool,
 ) -> Result<Option<Live>, CloudError> {
-    // A quarter of an hour at five seconds each.
-    for looks in 0..180 {
+    for looks in 0..LOOKS {
         let (found, deleted, keys) = futures::join!(
             get(cloud, target),
             get_deleted(cloud, target, location),
@@ -435,38 +251,73 @@ async fn put(
     collect(WRITE, begun.map(Into::into)).await
 }
 
-/// Sends a change and waits for its end.
+/// Sends a change and waits for its end; the account as it is then.
 async fn patch(
     cloud: &Azure,
     target: &Target<'_>,
     body: serde_json::Value,
     etag: Option<&str>,
-) -> Result<(), CloudError> {
+    secrets: bool,
+) -> Result<Live, CloudError> {
     let path = target.path();
     let ask = Ask { method: Method::Patch, body: Some(body), etag, ..Ask::get(WRITE, &path, VERSION) };
-    let begun = cloud.arm()?.send(&ask).await?;
-    cloud.arm()?.settle(WRITE, &begun, &path, VERSION).await
+    let answer = cloud.arm()?.send(&ask).await?;
+    match serde_json::from_slice::<models::Account>(answer.body()) {
+        // The answer is the account itself, unless there is something to wait for.
+        Ok(account) if account.properties.is_some() && !in_progress(&account) => {
+            let keys = keys(cloud, target, secrets).await.map_err(unknown)?;
+            ready(target, account, keys)
+        }
+        Ok(_) | Err(_) => {
+            cloud.arm()?.settle(WRITE, &answer, &path, VERSION).await?;
+            changed(cloud, target, secrets).await
+        }
+    }
 }
 
 /// Puts the owner's mark on a live account and leaves its other tags alone.
-async fn mark(cloud: &Azure, target: &Target<'_>, live: &Live, owner: &Owner) -> Result<(), CloudError> {
+async fn mark(
+    cloud: &Azure,
+    target: &Target<'_>,
+    live: &Live,
+    owner: &Owner,
+    secrets: bool,
+) -> Result<Live, CloudError> {
     let tags = live.properties.get("tags").map(names::plain);
     let (tags, _) = names::split(tags.as_ref());
     let body = serde_json::json!({ "tags": names::marked(&tags, owner) });
-    patch(cloud, target, body, live.etag.as_deref()).await
+    patch(cloud, target, body, live.etag.as_deref(), secrets).await
 }
 
 /// The account after a change.
 async fn changed(cloud: &Azure, target: &Target<'_>, secrets: bool) -> Result<Live, CloudError> {
-    let found = find(cloud, target, Some(&cloud.place.location), secrets).await;
-    let found = found.map_err(|error| CloudError { kind: ErrorKind::Unknown, ..error })?;
-    let gone = || ours(ErrorKind::Unknown, WRITE, format!("{} is not there after its change", target.path()));
-    let live =
-        found.filter(|live| !matches!(live.condition, Condition::SoftDeleted { .. })).ok_or_else(gone)?;
-    match &live.condition {
-        Condition::Failed(state) => {
-            Err(ours(ErrorKind::Unknown, WRITE, format!("{} ended in state {state}", target.path())))
+    for looks in 0..LOOKS {
+        let (found, keys) = futures::join!(get(cloud, target), keys(cloud, target, secrets));
+        match found.map_err(unknown)? {
+            Some(account) if in_progress(&account) => tokio::time::sleep(arm::pause(looks)).await,
+            Some(account) => return ready(target, account, keys.map_err(unknown)?),
+            None => {
+                let gone = format!("{} is not there after its change", target.path());
+                return Err(ours(ErrorKind::Unknown, WRITE, gone));
+            }
         }
-        Condition::Ready | Condition::SoftDeleted { .. } => Ok(live),
     }
+    Err(ours(ErrorKind::Unknown, WRITE, format!("{} is still not in a final state", target.path())))
+}
+
+/// An account in a final state, which must be the good one.
+fn ready(target: &Target<'_>, account: models::Account, keys: Option<Map>) -> Result<Live, CloudError> {
+    let mut live = live(target.path(), &target.group, &target.name, account, false);
+    if let Condition::Failed(state) = &live.condition {
+        return Err(ours(ErrorKind::Unknown, WRITE, format!("{} ended in state {state}", target.path())));
+    }
+    if let Some(keys) = keys {
+        live.attributes.insert("keys".to_owned(), keys.into());
+    }
+    Ok(live)
+}
+
+/// A change has been made, and what came of it could not be read.
+fn unknown(error: CloudError) -> CloudError {
+    CloudError { kind: ErrorKind::Unknown, ..error }
 }

@@ -3,7 +3,7 @@
 //! Facts: the REST API reference of Azure Resource Manager, version 2022-09-01.
 
 use async_trait::async_trait;
-use azure_core::{CollectedResponse, Method};
+use azure_core::Method;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -93,17 +93,14 @@ impl Kind<Azure> for Group {
             "location": desired.location.unwrap_or_else(|| cloud.place.location.clone()),
             "tags": names::marked(&desired.tags, request.owner),
         });
-        let answer = write(cloud, Method::Put, &path, body).await?;
-        cloud.arm()?.settle(WRITE, &answer, &path, RESOURCES_VERSION).await?;
-        changed(cloud, &path).await
+        write(cloud, Method::Put, &path, body).await
     }
 
     async fn update(&self, cloud: &Azure, request: Update<'_>) -> Result<Live, CloudError> {
         let path = path(cloud, WRITE, request.id)?;
         let desired: Desired = names::decode(WRITE, request.properties)?;
         let body = json!({ "tags": names::marked(&desired.tags, request.owner) });
-        write(cloud, Method::Patch, &path, body).await?;
-        changed(cloud, &path).await
+        write(cloud, Method::Patch, &path, body).await
     }
 
     async fn delete(&self, cloud: &Azure, request: Delete<'_>) -> Result<(), CloudError> {
@@ -157,22 +154,18 @@ async fn look(cloud: &Azure, path: &str) -> Result<Option<Json>, CloudError> {
     Err(ours(ErrorKind::Conflict, READ, format!("{path} is still being changed by someone else")))
 }
 
-async fn write(
-    cloud: &Azure,
-    method: Method,
-    path: &str,
-    body: Json,
-) -> Result<CollectedResponse, CloudError> {
+/// Sends a change; the group as it is then.
+async fn write(cloud: &Azure, method: Method, path: &str, body: Json) -> Result<Live, CloudError> {
     let ask = Ask { method, body: Some(body), ..Ask::get(WRITE, path, RESOURCES_VERSION) };
-    cloud.arm()?.send(&ask).await
-}
-
-/// The group after a change.
-async fn changed(cloud: &Azure, path: &str) -> Result<Live, CloudError> {
+    let answer = cloud.arm()?.send(&ask).await?;
+    match serde_json::from_slice::<Json>(answer.body()) {
+        // The answer is the group itself, unless there is something to wait for.
+        Ok(json) if json["location"].is_string() && !running(&json) => return Ok(live(path, &json)),
+        Ok(_) | Err(_) => cloud.arm()?.settle(WRITE, &answer, path, RESOURCES_VERSION).await?,
+    }
     let found = look(cloud, path).await.map_err(|error| CloudError { kind: ErrorKind::Unknown, ..error })?;
-    let json = found
-        .ok_or_else(|| ours(ErrorKind::Unknown, WRITE, format!("{path} is not there after its change")))?;
-    Ok(live(path, &json))
+    let gone = || ours(ErrorKind::Unknown, WRITE, format!("{path} is not there after its change"));
+    Ok(live(path, &found.ok_or_else(gone)?))
 }
 
 /// The ids of what is in a group. Azure's list lags behind: a deleted account may still be named, so each is asked.

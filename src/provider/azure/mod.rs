@@ -2,6 +2,7 @@
 
 mod account;
 mod account_model;
+mod account_schema;
 mod arm;
 mod credentials;
 mod errors;
