@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 
 use super::ApprovedPlan;
@@ -192,33 +192,40 @@ async fn forward<L: Ledger>(
     let mut tasks: BTreeMap<usize, Arc<Task>> = BTreeMap::new();
     loop {
         let halted = stop.is_requested() || run.failed.iter().any(|step| step.0 < plan.pivot);
-        while !halted && flying.len() < settings.parallelism.max(1) {
+        let mut starting = Vec::new();
+        while !halted && flying.len() + starting.len() < settings.parallelism.max(1) {
             let Some(next) = schedule.take(plan) else { break };
-            let step = &plan.steps[next];
-            match record.begin(step)? {
-                Ok(task) => {
-                    let task = Arc::new(task);
-                    tasks.insert(next, Arc::clone(&task));
-                    flying.push(fly(task, clouds, events));
-                }
+            match record.begin(&plan.steps[next]) {
+                Ok(task) => starting.push(Arc::new(task)),
                 Err(error) => {
-                    fail(plan, step.id, error, &mut run, events);
+                    fail(plan, StepId(next), error, &mut run, events);
                     break;
                 }
             }
         }
-        let Some((step, took, answer)) = flying.next().await else { break };
-        let task = tasks.remove(&step.0);
-        match (answer, task) {
-            (Ok(live), Some(task)) => {
-                record.finish(&task, live.as_ref())?;
-                let (address, op) = (task.address.clone(), task.op);
-                events(Event::Finished { step, address, op, phase: Phase::Apply, took });
-                schedule.finish(plan, step.0);
-                run.done.push(Done { step, complete: true, wrote: live });
+        // One durable write for what has ended and what begins; nothing is sent before it.
+        record.settle()?;
+        for task in starting {
+            tasks.insert(task.step.0, Arc::clone(&task));
+            flying.push(fly(task, clouds, events));
+        }
+        let Some(first) = flying.next().await else { break };
+        let mut landed = vec![first];
+        while let Some(Some(another)) = flying.next().now_or_never() {
+            landed.push(another);
+        }
+        for (step, took, answer) in landed {
+            match (answer, tasks.remove(&step.0)) {
+                (Ok(live), Some(task)) => {
+                    record.finish(&task, live.as_ref());
+                    let (address, op) = (task.address.clone(), task.op);
+                    events(Event::Finished { step, address, op, phase: Phase::Apply, took });
+                    schedule.finish(plan, step.0);
+                    run.done.push(Done { step, complete: true, wrote: live });
+                }
+                (Err(error), _) => fail(plan, step, error, &mut run, events),
+                (Ok(_), None) => unreachable!("a step in flight has its task"),
             }
-            (Err(error), _) => fail(plan, step, error, &mut run, events),
-            (Ok(_), None) => unreachable!("a step in flight has its task"),
         }
     }
     Ok(run)

@@ -53,15 +53,12 @@ pub async fn observe(
     let mut inventory = Inventory::default();
     // What the state alone identifies is read in the first wave, whatever it turns out to be.
     let mut by_id: BTreeMap<(ResourceType, CloudId), Observed> = BTreeMap::new();
-    let mut wanted = recorded(stack, state, catalogue, &secrets);
     let mut left: BTreeSet<&Address> = order.iter().copied().collect();
-    loop {
-        wanted.extend(identified(stack, state, &order, &mut left, &mut inventory, &by_id, &secrets));
-        if wanted.is_empty() {
-            break;
-        }
+    let mut wanted = identified(stack, state, &order, &mut left, &mut inventory, &by_id, &secrets);
+    wanted.extend(recorded(state, catalogue, &secrets, &wanted));
+    while !wanted.is_empty() {
         inventory.waves += 1;
-        let found = read_all(std::mem::take(&mut wanted), clouds).await?;
+        let found = read_all(wanted, clouds).await?;
         for (wanted, observed) in found {
             by_id.insert((wanted.ty.clone(), wanted.id.clone()), observed.clone());
             let place = match wanted.role {
@@ -71,6 +68,7 @@ pub async fn observe(
             };
             place.insert(wanted.address.clone(), observed);
         }
+        wanted = identified(stack, state, &order, &mut left, &mut inventory, &by_id, &secrets);
     }
     for address in left {
         inventory.desired.insert(address.clone(), Observed::Missing(Absence::Implied));
@@ -82,24 +80,21 @@ pub async fn observe(
 
 /// The objects that the state owns under identities that the stack's properties do not give yet, or any more.
 fn recorded<'a>(
-    stack: &'a Stack,
     state: &'a State,
     catalogue: &Catalogue,
     secrets: &BTreeSet<Address>,
+    identified: &[Wanted<'a>],
 ) -> Vec<Wanted<'a>> {
     let owned = state.resources.iter().map(|(address, owned)| (address, owned, Role::Recorded));
     let replaced = state.replaced.iter().map(|(address, owned)| (address, owned, Role::Replaced));
-    let resources = by_address(stack);
+    // What the configuration identifies the same way is read once, as desired.
+    let desired: BTreeSet<_> =
+        identified.iter().map(|wanted| (wanted.address, wanted.ty, wanted.id.clone())).collect();
     owned
         .chain(replaced)
         .filter(|(_, owned, _)| catalogue.get(&owned.ty).is_some())
         .filter(|(address, owned, role)| {
-            // What the configuration identifies the same way is read once, as desired.
-            let identity = resources
-                .get(address)
-                .filter(|resource| resource.ty == owned.ty)
-                .and_then(|resource| (resource.schema.identify)(&resource.properties, &stack.clouds));
-            *role == Role::Replaced || identity.as_ref() != Some(&owned.id)
+            *role == Role::Replaced || !desired.contains(&(*address, &owned.ty, owned.id.clone()))
         })
         .map(|(address, owned, role)| Wanted {
             address,

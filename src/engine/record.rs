@@ -24,6 +24,7 @@ pub(super) struct Record<'a, L> {
     view: View<'a>,
     state: &'a mut State,
     ledger: &'a mut L,
+    unsaved: bool,
 }
 
 impl<'a, L: Ledger> Record<'a, L> {
@@ -50,7 +51,7 @@ impl<'a, L: Ledger> Record<'a, L> {
             }
         }
         let secrets = secrets_wanted(stack);
-        Self { plan, stack, inventory, catalogue, resources, secrets, view, state, ledger }
+        Self { plan, stack, inventory, catalogue, resources, secrets, view, state, ledger, unsaved: false }
     }
 
     /// Writes down what the stack says about protecting and retaining what it owns.
@@ -70,25 +71,27 @@ impl<'a, L: Ledger> Record<'a, L> {
         self.ledger.record(self.state)
     }
 
-    /// Makes a step's task, and its intent durable. The inner error is the step's own: nothing was sent.
-    pub(super) fn begin(&mut self, step: &Step) -> Result<Result<Task, CloudError>, LedgerError> {
+    /// Makes what was written down since the last time durable: one write for all steps that end and begin together.
+    /// Nothing that [`Record::begin`] gave may be sent before.
+    pub(super) fn settle(&mut self) -> Result<(), LedgerError> {
+        if std::mem::take(&mut self.unsaved) { self.save() } else { Ok(()) }
+    }
+
+    /// Makes a step's task, and writes its intent down.
+    pub(super) fn begin(&mut self, step: &Step) -> Result<Task, CloudError> {
         let change = &self.plan.changes[step.change];
         let task = match step.op {
-            Op::Create | Op::Update | Op::Restore | Op::Adopt => self.making(step, change),
-            Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => Ok(self.deleting(step, change)),
-        };
-        let task = match task {
-            Ok(task) => task,
-            Err(error) => return Ok(Err(error)),
+            Op::Create | Op::Update | Op::Restore | Op::Adopt => self.making(step, change)?,
+            Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => self.deleting(step, change),
         };
         match step.op {
             Op::Create | Op::Restore => self.intend(&task),
             Op::Delete | Op::DeleteFormer | Op::DeleteFirst => self.condemn(&task),
             // An adoption is known by its mark, an update by its owner, and forgetting sends nothing.
-            Op::Update | Op::Adopt | Op::Forget => return Ok(Ok(task)),
+            Op::Update | Op::Adopt | Op::Forget => return Ok(task),
         }
-        self.save()?;
-        Ok(Ok(task))
+        self.unsaved = true;
+        Ok(task)
     }
 
     fn making(&self, step: &Step, change: &Change) -> Result<Task, CloudError> {
@@ -217,7 +220,8 @@ impl<'a, L: Ledger> Record<'a, L> {
     }
 
     /// Writes down a finished step.
-    pub(super) fn finish(&mut self, task: &Task, live: Option<&Live>) -> Result<(), LedgerError> {
+    pub(super) fn finish(&mut self, task: &Task, live: Option<&Live>) {
+        self.unsaved = true;
         match live {
             Some(live) => {
                 let owned = self.owned(task, Some(live), Standing::Ready);
@@ -229,7 +233,6 @@ impl<'a, L: Ledger> Record<'a, L> {
             }
             None => self.let_go(&task.address, &task.ty, &task.id),
         }
-        self.save()
     }
 
     fn let_go(&mut self, address: &Address, ty: &ResourceType, id: &CloudId) {

@@ -97,7 +97,7 @@ async fn one_life(seed: u64) {
 #[tokio::test(start_paused = true)]
 async fn any_life_with_a_fault_in_each_run_converges() {
     let from = std::env::var("MCM_SEED").ok().and_then(|text| text.parse().ok());
-    let count = std::env::var("MCM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let count = std::env::var("MCM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
     match from {
         Some(seed) => one_life(seed).await,
         None => {
