@@ -26,7 +26,7 @@ fn iam(endpoint: &str) -> aws_sdk_iam::Client {
 
 /// The program, serving a folder in a process of its own.
 fn serve(data: &std::path::Path) -> (Child, Endpoints) {
-    let child = Command::new(env!("CARGO_BIN_EXE_mcm"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
         .args(["sandbox", "serve", "--data"])
         .arg(data)
         .current_dir(data)
@@ -42,7 +42,11 @@ fn serve(data: &std::path::Path) -> (Child, Endpoints) {
         if described["process"] == child.id() {
             return (child, serde_json::from_value(described["endpoints"].clone()).unwrap());
         }
-        assert!(Instant::now() < deadline, "the sandbox does not begin to serve");
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the sandbox does not begin to serve");
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
