@@ -1,7 +1,7 @@
 //! From evaluated drafts to the stack: what parts and trusts offer is put in, trusts become resources, everything
 //! is checked, and the whole is digested.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Address, Resource, Stack};
 
@@ -86,9 +86,10 @@ impl FirstPass {
         schemas: &Schemas,
         report: &mut Report,
     ) -> Self {
+        let trusts: BTreeSet<&Address> = edges.iter().map(|edge| &edge.address).collect();
         let mut pass = Self { done: BTreeMap::new(), sound: Vec::new() };
         for draft in drafts {
-            let waits = edges.iter().any(|edge| mentions(&draft.properties, &edge.address));
+            let waits = mentions(&draft.properties, &trusts);
             let mut untold = Report::default();
             let told = if waits { &mut untold } else { &mut *report };
             let before = told.errors();
@@ -139,19 +140,21 @@ fn spread(mut resource: Resource, schemas: &Schemas) -> Resource {
         if schemas.contains_key(&address) {
             resource.depends_on.insert(address);
         } else {
-            let parts = schemas.keys().filter(|other| below(other, &address));
-            resource.depends_on.extend(parts.cloned());
+            // Addresses are sorted, so those below one follow it, among others that begin alike.
+            let alike = |other: &&Address| other.as_str().starts_with(address.as_str());
+            let parts = schemas.range(&address..).map(|(other, _)| other).take_while(alike);
+            resource.depends_on.extend(parts.filter(|other| below(other, &address)).cloned());
         }
     }
     resource
 }
 
-/// Whether a tree refers to an address.
-fn mentions(node: &Node, address: &Address) -> bool {
+/// Whether a tree refers to one of some addresses.
+fn mentions(node: &Node, addresses: &BTreeSet<&Address>) -> bool {
     match &node.kind {
-        Kind::Unknown(template) => template.references().any(|reference| reference.address == *address),
-        Kind::List(items) => items.iter().any(|item| mentions(item, address)),
-        Kind::Map(entries) => entries.iter().any(|entry| mentions(&entry.value, address)),
+        Kind::Unknown(template) => template.references().any(|to| addresses.contains(&to.address)),
+        Kind::List(items) => items.iter().any(|item| mentions(item, addresses)),
+        Kind::Map(entries) => entries.iter().any(|entry| mentions(&entry.value, addresses)),
         Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Secret(_) => false,
     }
 }

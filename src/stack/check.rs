@@ -45,6 +45,7 @@ impl Check<'_> {
         {
             let summary = format!("the default name {name:?} of `{}` is not valid: {why}", draft.logical);
             report.error(&draft.place, summary, format!("set `{}` yourself", rule.property));
+            return;
         }
         if let Kind::Map(entries) = &mut draft.properties.kind {
             entries.retain(|entry| entry.key != rule.property);
@@ -83,7 +84,7 @@ impl Check<'_> {
         let rules: Vec<Property> = draft.schema.properties.iter().map(given).collect();
         let properties = checker.object(&draft.properties, &rules, &Path::default(), &what, &draft.place);
         let locations = checker.locations;
-        if self.placed && report.errors() == before {
+        if self.placed && draft.sound && report.errors() == before {
             for why in (draft.schema.check)(&properties, clouds) {
                 let location = mentioned(&why, &locations).unwrap_or_else(|| draft.place.location());
                 let hint = format!("see the vendor's documentation of {}", draft.ty);
@@ -147,9 +148,11 @@ impl Check<'_> {
     }
 }
 
-/// The place of a property that a text mentions in backticks.
+/// The place of a property that a text speaks of.
 fn mentioned(text: &str, locations: &BTreeMap<String, Location>) -> Option<Location> {
-    text.split('`').skip(1).step_by(2).find_map(|word| locations.get(word).cloned())
+    let quoted = text.split('`').skip(1).step_by(2);
+    let plain = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3);
+    quoted.chain(plain).find_map(|word| locations.get(word).cloned())
 }
 
 /// The shape of what a reference refers to; attributes have none.

@@ -28,7 +28,7 @@ pub(super) fn read(
         let summary = format!("`clouds.{}` is empty", cloud.key);
         checker.report.error(&cloud.key_place, summary, known.doc);
     }
-    let map = checker.object(&node, &grammar::CLOUDS, &Path::default(), "`clouds`", top);
+    let map = checker.object(&node, &grammar::CLOUDS, &Path::default().key("clouds"), "`clouds`", top);
     if report.errors() > before {
         return (Clouds::default(), false);
     }

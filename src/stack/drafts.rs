@@ -23,6 +23,8 @@ pub(super) struct Draft {
     pub(super) ty: ResourceType,
     pub(super) schema: &'static Schema,
     pub(super) properties: Node,
+    /// Whether nothing was wrong with it so far.
+    pub(super) sound: bool,
     pub(super) depends_on: Vec<Address>,
     pub(super) lifecycle: Lifecycle,
     pub(super) place: Place,
@@ -110,6 +112,7 @@ impl Evaluation<'_> {
         scope: &Scope<'_>,
         inherited: &Inherited,
     ) {
+        let before = self.report.errors();
         let own = self.options(item, &grammar::RESOURCE, scope, inherited);
         let nothing = Node::new(Kind::Map(Vec::new()), item.place.clone());
         let properties = item.node.get("properties").filter(|node| !node.is_null()).unwrap_or(&nothing);
@@ -130,6 +133,7 @@ impl Evaluation<'_> {
             ty: ty.clone(),
             schema,
             properties,
+            sound: self.report.errors() == before,
             depends_on: own.depends_on,
             lifecycle: own.lifecycle,
             place: item.place.clone(),
@@ -162,6 +166,7 @@ impl Evaluation<'_> {
         if let Some(given) = given.filter(|node| !matches!(node.kind, Kind::Map(_) | Kind::Null)) {
             let summary = format!("`with` is to be a map, but this is {}", given.describe());
             self.report.error(&given.place, summary, "write `parameter: value` pairs below it");
+            return part.parameters.iter().map(|parameter| (parameter.name.clone(), None)).collect();
         }
         for entry in given.map(Node::entries).unwrap_or_default() {
             if !part.parameters.iter().any(|parameter| parameter.name == entry.key) {

@@ -4,7 +4,7 @@
 //! cycle, and there are bounds on how deep and how many they are.
 
 use std::collections::BTreeMap;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{Address, Catalogue, Path, ResourceType, Schema};
@@ -20,6 +20,8 @@ use super::variables::{Declaration, declarations};
 const DEPTH: usize = 8;
 /// How many resources a stack may have, parts and all.
 const RESOURCES: usize = 20_000;
+/// How many times a stack may include a part.
+const INCLUDES: usize = 1000;
 /// How many values all included parts may have together, each counted as often as it is included.
 const VALUES: usize = 1_000_000;
 const LOOKED_FOR: &str =
@@ -63,6 +65,7 @@ pub(super) struct Loader<'a> {
     chain: Vec<PathBuf>,
     files: BTreeMap<PathBuf, Option<(Arc<Text>, Node)>>,
     resources: usize,
+    includes: usize,
     values: usize,
 }
 
@@ -75,6 +78,7 @@ impl<'a> Loader<'a> {
             chain: Vec::new(),
             files: BTreeMap::new(),
             resources: 0,
+            includes: 0,
             values: 0,
         }
     }
@@ -163,7 +167,7 @@ impl<'a> Loader<'a> {
             report.error(&node.place, summary, "write it from the project's folder: `templates/….yaml`");
             return None;
         };
-        let path = self.resolve(wanted, &node.place, report)?;
+        let (path, shown) = self.resolve(wanted, &node.place, report)?;
         if self.chain.contains(&path) {
             let names: Vec<String> = self.chain.iter().chain([&path]).map(|path| short(path)).collect();
             let summary = format!("`{wanted}` includes itself");
@@ -175,14 +179,12 @@ impl<'a> Loader<'a> {
             report.error(&node.place, summary, "flatten them");
             return None;
         }
-        let (text, root) = self.open(&path, wanted, report)?;
+        let (text, root) = self.open(&path, &shown, report)?;
+        self.includes += 1;
         self.values += root.size();
-        if self.values > VALUES {
-            report.error(
-                &node.place,
-                "the included parts are too large in all",
-                "include less, or split the stack",
-            );
+        if self.includes > INCLUDES || self.values > VALUES {
+            let summary = "parts are included too often, or are too large, in all";
+            report.error(&node.place, summary, "include less, or split the stack");
             return None;
         }
         self.chain.push(path);
@@ -229,13 +231,13 @@ impl<'a> Loader<'a> {
     }
 
     /// The file itself, read once however often it is included.
-    fn open(&mut self, path: &FilePath, wanted: &str, report: &mut Report) -> Option<(Arc<Text>, Node)> {
+    fn open(&mut self, path: &FilePath, shown: &FilePath, report: &mut Report) -> Option<(Arc<Text>, Node)> {
         if let Some(read) = self.files.get(path) {
             return read.clone();
         }
         let read = match super::read_text(path) {
             Ok(text) => {
-                let text = Text::new(FilePath::new(wanted), text);
+                let text = Text::new(shown, text);
                 super::yaml::read(&text, report).map(|root| (text, root))
             }
             Err(why) => {
@@ -247,9 +249,10 @@ impl<'a> Loader<'a> {
         read
     }
 
-    /// The real path of an included file, which lies below the project's folder.
-    fn resolve(&self, wanted: &str, place: &Place, report: &mut Report) -> Option<PathBuf> {
-        let Some(root) = project(self.folder) else {
+    /// The real path of an included file, which lies below the project's folder, and a path to it as the user
+    /// would write it.
+    fn resolve(&self, wanted: &str, place: &Place, report: &mut Report) -> Option<(PathBuf, PathBuf)> {
+        let Some((root, above)) = project(self.folder) else {
             report.error(place, "the stack's folder cannot be found", "run mcm where the stack file is");
             return None;
         };
@@ -269,26 +272,36 @@ impl<'a> Loader<'a> {
             report.error(place, summary, LOOKED_FOR);
             return None;
         }
-        Some(path)
+        Some((path, ascend(self.folder, above).join(wanted)))
     }
 }
 
+/// So many folders above a path, as short as the path allows.
+fn ascend(folder: &FilePath, above: usize) -> PathBuf {
+    let mut path = folder.to_owned();
+    for _ in 0..above {
+        let named = matches!(path.components().next_back(), Some(Component::Normal(_)));
+        if !(named && path.pop()) {
+            path.push("..");
+        }
+    }
+    path
+}
+
 /// The project's folder, its links resolved: the nearest one, from the stack's upwards, that has a folder
-/// `templates`; the search ends where a repository does. Else the stack's own.
-fn project(folder: &FilePath) -> Option<PathBuf> {
+/// `templates`; the search ends where a repository does. Else the stack's own. With it, how far above that is.
+fn project(folder: &FilePath) -> Option<(PathBuf, usize)> {
     let folder = if folder.as_os_str().is_empty() { FilePath::new(".") } else { folder };
     let own = folder.canonicalize().ok()?;
-    let mut found = None;
-    for ancestor in own.ancestors().take(ANCESTORS) {
+    for (above, ancestor) in own.ancestors().take(ANCESTORS).enumerate() {
         if ancestor.join("templates").is_dir() {
-            found = Some(ancestor.to_owned());
-            break;
+            return Some((ancestor.to_owned(), above));
         }
         if ancestor.join(".git").exists() {
             break;
         }
     }
-    found.or(Some(own))
+    Some((own, 0))
 }
 
 /// The files of a project's `templates` folder, for suggestions.
@@ -308,14 +321,25 @@ fn short(path: &FilePath) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// `MyFiles` and `my_files` as `my-files`.
+fn kebab(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len() + 4);
+    let mut small = false;
+    for c in name.chars().take(100) {
+        if c.is_ascii_uppercase() && small {
+            plain.push('-');
+        }
+        small = c.is_ascii_lowercase() || c.is_ascii_digit();
+        plain.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    }
+    plain
+}
+
 /// Whether an entry's name can be a logical name.
 pub(super) fn name_fits(entry: &Entry, noun: &str, patterns: &Patterns, report: &mut Report) -> Option<()> {
     let name = entry.key.as_str();
     if let Some(why) = Checker::of_keys(report, patterns).breaks(name, &grammar::NAME) {
-        let plain: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-            .collect();
+        let plain = kebab(name);
         let plain = plain.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
         let hint =
             if plain.is_empty() || plain.len() > 63 { why } else { format!("{why}, such as `{plain}`") };

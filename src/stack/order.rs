@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use crate::model::{Address, Diagnostic, Location, Resource};
+use crate::model::{Address, Diagnostic, Location, Path, Resource, Value};
 
 /// One error for each group of resources that wait for one another, with a shortest way around.
 pub(super) fn cycles(resources: &[Resource]) -> Vec<Diagnostic> {
@@ -83,19 +83,31 @@ fn around(graph: &DiGraph<usize, ()>, group: &[NodeIndex], start: NodeIndex) -> 
     vec![start]
 }
 
-/// Where a resource refers to another one.
+/// Where a resource refers to another one: at the innermost value that does, as far as its place shows it.
 fn refers(resource: &Resource, to: &Address) -> Option<Location> {
-    resource.properties.iter().find_map(|(name, value)| {
-        let hit = value.references().iter().any(|reference| reference.address == *to);
-        let deepest = resource
-            .property_locations
-            .iter()
-            .filter(|(path, _)| {
-                path.strip_prefix(name.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
-            .map(|(_, location)| location)
-            .find(|location| location.text.contains("${"));
-        hit.then(|| deepest.or_else(|| resource.property_locations.get(name)).cloned())?
-    })
+    let mut path = Path::default();
+    let property = resource.properties.iter().find(|(_, value)| points(value, to))?;
+    path = path.key(property.0);
+    let mut value = property.1;
+    let mut place = resource.property_locations.get(&path.to_string());
+    loop {
+        let inner = match value {
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .find(|(_, item)| points(item, to))
+                .map(|(index, item)| (path.index(index), item)),
+            Value::Map(map) => {
+                map.iter().find(|(_, item)| points(item, to)).map(|(key, item)| (path.key(key), item))
+            }
+            _ => None,
+        };
+        let Some((deeper, item)) = inner else { return place.cloned() };
+        (path, value) = (deeper, item);
+        place = resource.property_locations.get(&path.to_string()).or(place);
+    }
+}
+
+fn points(value: &Value, to: &Address) -> bool {
+    value.references().iter().any(|reference| reference.address == *to)
 }

@@ -42,7 +42,7 @@ pub(super) fn read(
             checker.object(&entry.value, &grammar::OUTPUT, &Path::default(), &what, &entry.key_place);
         }
         let value = if long { entry.value.get("value") } else { Some(&entry.value) };
-        let Some(value) = value else { continue };
+        let Some(value) = value.filter(|value| !(long && value.is_null())) else { continue };
         if value.is_null() {
             let summary = format!("the output `{}` has no value", entry.key);
             report.error(&entry.key_place, summary, "write what it shows, such as `${resource.Attribute}`");

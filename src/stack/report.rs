@@ -31,7 +31,7 @@ impl Report {
         if diagnostic.severity == Severity::Error {
             self.errors += 1;
         }
-        if self.found.len() < TOLD {
+        if !self.is_full() {
             self.found.push(diagnostic);
         } else {
             self.untold += 1;
@@ -46,7 +46,12 @@ impl Report {
     /// The way out for a word that is not known: a near one, or all of them if they are few. Once nothing more
     /// will be told, no time is spent on it.
     pub(super) fn suggest<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-        if self.found.len() < TOLD { suggest(word, known) } else { String::new() }
+        if self.is_full() { String::new() } else { suggest(word, known) }
+    }
+
+    /// Whether nothing more will be told.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= TOLD
     }
 
     /// How many errors there are by now; a step compares before and after to know whether it went well.

@@ -89,8 +89,8 @@ pub(super) fn explain(info: &str) -> (String, &'static str) {
             "a `:` stands where no key can be",
             "put a text that holds `: ` in quotes, or mend the indentation of this line and the one above",
         )
-    } else if says(&["quoted scalar, found unexpected end", "quoted scalar, found unexpected document"]) {
-        ("a quoted text is not closed", "add the closing quote")
+    } else if says(&["quoted scalar, found unexpected", "indentation in quoted scalar"]) {
+        ("a quoted text is not closed", "add the closing quote; if it goes on for several lines, indent them")
     } else if says(&["trailing content after double-quoted", "trailing content after"]) {
         (
             "something follows a quoted text",
@@ -99,7 +99,7 @@ pub(super) fn explain(info: &str) -> (String, &'static str) {
     } else if says(&["expected ',' or ']'", "expected ',' or '}'", "flow construct", "misplaced bracket"]) {
         (
             "a `[ … ]` or `{ … }` is not closed, or a comma is missing in it",
-            "count the brackets; a text with brackets, braces or `${` in front belongs in quotes",
+            "count the brackets; inside of them a text with `${…}` belongs in quotes",
         )
     } else if says(&["unknown anchor"]) {
         (
@@ -116,7 +116,10 @@ pub(super) fn explain(info: &str) -> (String, &'static str) {
     } else if says(&["recursion limit"]) {
         ("brackets nest too deep", "flatten this part of the file")
     } else if says(&["simple key expect", "did not find expected key", "did not find expected '-'"]) {
-        ("`key: value` is expected here", "mend the indentation, or add the missing `:`")
+        (
+            "`key: value` is expected here",
+            "mend the indentation, or add the `:` that is missing here or above",
+        )
     } else if says(&["indentation", "not allowed in this context", "wrongly indented"]) {
         ("the indentation does not fit the lines above", "align it with its neighbours, with spaces")
     } else {

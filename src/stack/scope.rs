@@ -7,7 +7,7 @@ use crate::model::{Absent, Address, Diagnostic, Part, Reference, Schema, Templat
 
 use super::interpolate::{self, Piece, Unfit};
 use super::node::{Entry, Kind, Node};
-use super::report::{Report, quoted, wrong};
+use super::report::{Report, nearest, quoted, wrong};
 use super::text::Place;
 
 /// How much all `${…}` together may bring in, in bytes of text and values: what is small in the file must not
@@ -50,6 +50,27 @@ pub(super) struct Scope<'a> {
     pub(super) growth: &'a Growth,
 }
 
+/// An expression within a text. Its place is looked for only where something is wrong with it.
+pub(super) struct Spot<'a> {
+    /// The whole text.
+    place: &'a Place,
+    /// The expression as written.
+    raw: &'a str,
+    /// How many times it stands before.
+    nth: usize,
+}
+
+impl Spot<'_> {
+    fn find(&self, report: &Report) -> Place {
+        if report.is_full() { self.place.clone() } else { self.place.within(self.raw, self.nth) }
+    }
+
+    fn error(&self, report: &mut Report, summary: impl Into<String>, hint: impl Into<String>) {
+        let place = self.find(report);
+        report.error(&place, summary, hint);
+    }
+}
+
 /// Counts what `${…}` brings in.
 #[derive(Default)]
 pub(super) struct Growth(Cell<usize>);
@@ -57,6 +78,9 @@ pub(super) struct Growth(Cell<usize>);
 impl Growth {
     /// Whether there is room for so much more.
     pub(super) fn allows(&self, node: &Node) -> bool {
+        if self.spent() {
+            return false;
+        }
         let total = self.0.get().saturating_add(weight(node));
         self.0.set(total);
         total <= GROWTH
@@ -120,6 +144,9 @@ impl Scope<'_> {
 
     /// Replaces every `${…}` in a text. One that is a lone `${…}` takes what it means, whatever its type.
     fn text(&self, text: &str, place: &Place, report: &mut Report) -> Node {
+        if self.growth.spent() {
+            return poison(place);
+        }
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         let mut nodes = Vec::new();
         let mut sound = true;
@@ -128,20 +155,23 @@ impl Scope<'_> {
                 Piece::Text(literal) => Some(Node::new(Kind::Text(literal.clone()), place.clone())),
                 Piece::Expression { raw, words } => {
                     let nth = seen.entry(raw).or_default();
-                    let here = place.within(raw, *nth);
+                    let spot = Spot { place, raw, nth: *nth };
                     *nth += 1;
-                    let node = self.expression(words, &here, report);
-                    match node {
+                    match self.expression(words, &spot, report) {
                         Some(node) if !self.growth.allows(&node) => {
-                            report.push(Growth::exceeded(&here));
+                            report.push(Growth::exceeded(place));
                             None
                         }
                         other => other,
                     }
                 }
                 Piece::Wrong { raw, why } => {
-                    let hint = "a literal `${` is written `$${`; a reference looks like `${name.Attribute}`";
-                    report.error(&place.within(raw, 0), *why, hint);
+                    let hint = if raw.contains(':') {
+                        "a policy variable of AWS is written with two dollars: `$${aws:username}`"
+                    } else {
+                        "a literal `${` is written `$${`; a reference looks like `${name.Attribute}`"
+                    };
+                    report.error(&Spot { place, raw, nth: 0 }.find(report), *why, hint);
                     None
                 }
             };
@@ -162,74 +192,77 @@ impl Scope<'_> {
     }
 
     /// What an expression means; `None` after telling that it means nothing.
-    fn expression(&self, words: &[&str], place: &Place, report: &mut Report) -> Option<Node> {
+    fn expression(&self, words: &[&str], spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         match words {
-            ["stack"] => Some(Node::new(Kind::Text(self.stack.to_owned()), place.clone())),
+            ["stack"] => Some(Node::new(Kind::Text(self.stack.to_owned()), spot.place.clone())),
             ["stack", ..] => {
-                report.error(place, "`${stack}` is the stack's name and has no parts", "write `${stack}`");
+                spot.error(report, "`${stack}` is the stack's name and has no parts", "write `${stack}`");
                 None
             }
-            ["var", name] => self.variable(name, place, report),
-            ["env", name] => self.environment(name, place, report),
-            ["param", name] => self.parameter(name, place, report),
+            ["var", name] => self.variable(name, spot, report),
+            ["env", name] => self.environment(name, spot, report),
+            ["param", name] => self.parameter(name, spot, report),
             ["var" | "env" | "param", ..] => {
                 let summary = format!("`${{{}.…}}` takes one name", words[0]);
-                report.error(place, summary, format!("write `${{{}.NAME}}`", words[0]));
+                spot.error(report, summary, format!("write `${{{}.NAME}}`", words[0]));
                 None
             }
-            [head, rest @ ..] => self.reference(head, rest, place, report),
+            [head, rest @ ..] => self.reference(head, rest, spot, report),
             [] => None,
         }
     }
 
-    fn variable(&self, name: &str, place: &Place, report: &mut Report) -> Option<Node> {
+    fn variable(&self, name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         let Some((variables, _)) = self.outside else {
             let summary = "an included part sees no variables of the stack";
-            report.error(place, summary, "declare it under the part's `parameters:` and write `${param.…}`");
+            spot.error(report, summary, "declare it under the part's `parameters:` and write `${param.…}`");
             return None;
         };
-        value_of(variables, name, "variable", place, report)
+        value_of(variables, name, "variable", spot, report)
     }
 
-    fn environment(&self, name: &str, place: &Place, report: &mut Report) -> Option<Node> {
+    fn environment(&self, name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         let Some((_, environment)) = self.outside else {
             let summary = "an included part sees nothing of the environment";
-            report.error(place, summary, "declare a parameter and write `${param.…}`");
+            spot.error(report, summary, "declare a parameter and write `${param.…}`");
             return None;
         };
         if let Some((_, value)) = environment.iter().find(|(key, _)| key == name) {
-            return Some(Node::new(Kind::Text(value.clone()), place.clone()));
+            return Some(Node::new(Kind::Text(value.clone()), spot.place.clone()));
         }
         let hint = format!("export {name}=…, or use a variable with a default");
-        report.error(place, format!("the environment variable `{name}` is not set"), hint);
+        spot.error(report, format!("the environment variable `{name}` is not set"), hint);
         None
     }
 
-    fn parameter(&self, name: &str, place: &Place, report: &mut Report) -> Option<Node> {
+    fn parameter(&self, name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         let Some(parameters) = self.parameters else {
             let summary = "`${param.…}` means something in an included part alone";
-            report.error(place, summary, "the stack file has variables: `${var.…}`");
+            spot.error(report, summary, "the stack file has variables: `${var.…}`");
             return None;
         };
         // A parameter keeps the place of its argument: that is where its user can mend it.
-        value_of(parameters, name, "parameter", place, report)
+        value_of(parameters, name, "parameter", spot, report)
     }
 
     /// A reference to a resource, a part or a trust.
-    fn reference(&self, head: &str, rest: &[&str], place: &Place, report: &mut Report) -> Option<Node> {
+    fn reference(&self, head: &str, rest: &[&str], spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         let Some(names) = self.names else {
             let summary = "other resources cannot be referred to here";
-            report.error(place, summary, "this place knows `${var.…}`, `${env.…}` and `${stack}` only");
+            spot.error(report, summary, "this place knows `${var.…}`, `${env.…}` and `${stack}` only");
             return None;
         };
         let Some(target) = names.get(head) else {
-            let known = names.keys().copied().chain(super::grammar::RESERVED);
-            let hint = report.suggest(head, known);
-            report.error(place, format!("there is no resource or trust `{head}`"), hint);
+            let reserved = if self.outside.is_some() { ["var", "env"] } else { ["param", "stack"] };
+            let hint = match nearest(head, &reserved) {
+                Some(near) => format!("did you mean `${{{near}.…}}`?"),
+                None => report.suggest(head, names.keys().copied()),
+            };
+            spot.error(report, format!("there is no resource or trust `{head}`"), hint);
             return None;
         };
-        let reference = target.refer(head, rest, place, report)?;
-        Some(Node::new(Kind::Unknown(Template::new([Part::Reference(reference)])), place.clone()))
+        let reference = target.refer(head, rest, spot, report)?;
+        Some(Node::new(Kind::Unknown(Template::new([Part::Reference(reference)])), spot.place.clone()))
     }
 
     /// The addresses that a `dependsOn` names.
@@ -312,7 +345,7 @@ pub(super) fn joined(nodes: Vec<Node>, place: &Place, report: &mut Report) -> No
     }
 }
 
-fn value_of(values: &Values, name: &str, noun: &str, place: &Place, report: &mut Report) -> Option<Node> {
+fn value_of(values: &Values, name: &str, noun: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
     if let Some(value) = values.get(name) {
         return value.clone();
     }
@@ -321,46 +354,42 @@ fn value_of(values: &Values, name: &str, noun: &str, place: &Place, report: &mut
     } else {
         report.suggest(name, values.keys().map(String::as_str))
     };
-    report.error(place, format!("there is no {noun} `{name}`"), hint);
+    spot.error(report, format!("there is no {noun} `{name}`"), hint);
     None
 }
 
 impl Target<'_> {
     /// A reference to one of its attributes.
-    fn refer(&self, name: &str, words: &[&str], place: &Place, report: &mut Report) -> Option<Reference> {
+    fn refer(&self, name: &str, words: &[&str], spot: &Spot<'_>, report: &mut Report) -> Option<Reference> {
         let attribute: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         match self {
             Self::Resource { address, schema, properties } => {
                 if let Some(schema) = schema {
-                    exists(schema, *properties, name, &attribute, place, report)?;
+                    exists(schema, *properties, name, &attribute, spot, report)?;
                 }
                 Some(Reference { address: address.clone(), attribute })
             }
             Self::Trust { .. } if attribute.is_empty() => {
                 let summary = format!("which attribute of the trust `{name}`?");
-                report.error(place, summary, format!("write `${{{name}.ATTRIBUTE}}`"));
+                spot.error(report, summary, format!("write `${{{name}.ATTRIBUTE}}`"));
                 None
             }
             Self::Trust { address } => Some(Reference { address: address.clone(), attribute }),
             Self::Part { address, outputs, names } => match words {
                 [] => {
                     let summary = format!("which output of `{name}`?");
-                    report.error(place, summary, format!("it has {}", quoted(outputs)));
+                    spot.error(report, summary, format!("it has {}", quoted(outputs)));
                     None
                 }
                 [first, ..] if outputs.contains(first) => {
                     Some(Reference { address: address.clone(), attribute })
                 }
                 [first, rest @ ..] => match names.get(first) {
-                    Some(target) => target.refer(&format!("{name}.{first}"), rest, place, report),
+                    Some(target) => target.refer(&format!("{name}.{first}"), rest, spot, report),
                     None => {
                         let hint =
                             report.suggest(first, outputs.iter().copied().chain(names.keys().copied()));
-                        report.error(
-                            place,
-                            format!("`{name}` has no output and no resource `{first}`"),
-                            hint,
-                        );
+                        spot.error(report, format!("`{name}` has no output and no resource `{first}`"), hint);
                         None
                     }
                 },
@@ -375,7 +404,7 @@ fn exists(
     properties: Option<&Node>,
     name: &str,
     attribute: &[String],
-    place: &Place,
+    spot: &Spot<'_>,
     report: &mut Report,
 ) -> Option<()> {
     let attributes = || schema.attributes.iter().map(|attribute| attribute.path);
@@ -383,7 +412,7 @@ fn exists(
         let summary = format!("which attribute of `{name}`?");
         let own = schema.name.map(|rule| rule.property);
         let known: Vec<&str> = own.into_iter().chain(attributes()).collect();
-        report.error(place, summary, format!("write `${{{name}.…}}` with one of {}", quoted(&known)));
+        spot.error(report, summary, format!("write `${{{name}.…}}` with one of {}", quoted(&known)));
         return None;
     };
     if schema.attribute(attribute).is_some() {
@@ -393,7 +422,7 @@ fn exists(
     let Some(property) = schema.property(first) else {
         let known = attributes().chain(schema.properties.iter().map(|property| property.name));
         let hint = report.suggest(&path, known);
-        report.error(place, format!("`{name}`, of type {}, has no attribute `{path}`", schema.ty), hint);
+        spot.error(report, format!("`{name}`, of type {}, has no attribute `{path}`", schema.ty), hint);
         return None;
     };
     if super::shape::descend(&property.shape, &attribute[1..]).is_none() {
@@ -401,7 +430,7 @@ fn exists(
             super::shape::children(&property.shape).into_iter().map(|child| format!("{first}.{child}"));
         let known: Vec<String> = known.collect();
         let hint = report.suggest(&path, known.iter().map(String::as_str));
-        report.error(place, format!("`{name}`, of type {}, has no attribute `{path}`", schema.ty), hint);
+        spot.error(report, format!("`{name}`, of type {}, has no attribute `{path}`", schema.ty), hint);
         return None;
     }
     let named = schema.name.is_some_and(|rule| rule.property == first);
@@ -412,7 +441,7 @@ fn exists(
     };
     if unset {
         let summary = format!("`{name}` sets no `{first}`, so there is nothing to refer to");
-        report.error(place, summary, format!("set `{first}` under the properties of `{name}`"));
+        spot.error(report, summary, format!("set `{first}` under the properties of `{name}`"));
         return None;
     }
     Some(())

@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::model::{Location, Map, Path, Property, Reference, Segment, Shape, Template, TextRule, Value};
 
 use super::node::{Entry, Kind, Node};
-use super::report::{Report, quoted, wrong};
+use super::report::{Report, nearest, quoted, wrong};
 use super::text::Place;
 
 /// The regular expressions of text rules, each compiled once.
@@ -66,9 +66,10 @@ impl<'a> Checker<'a> {
             }
         };
         let mut map = Map::new();
+        let mut misspelt = Vec::new();
         for entry in entries {
             let Some(property) = properties.iter().find(|property| property.name == entry.key) else {
-                self.unknown_key(entry, properties, what);
+                misspelt.extend(self.unknown_key(entry, properties, what));
                 continue;
             };
             let path = path.key(&entry.key);
@@ -79,18 +80,22 @@ impl<'a> Checker<'a> {
             }
         }
         for property in properties.iter().filter(|property| property.required) {
-            if !map.contains_key(property.name) {
-                let summary = format!("{what} needs the {} `{}`", self.noun, path.key(property.name));
-                self.report.error(place, summary, property.doc);
+            // One that stands there misspelt is not missed as well.
+            if !map.contains_key(property.name) && !misspelt.contains(&property.name) {
+                let summary = format!("{what} needs the {} `{}`", self.noun, property.name);
+                self.report.error(place, summary, format!("add `{}: …`. {}", property.name, property.doc));
             }
         }
         map
     }
 
-    fn unknown_key(&mut self, entry: &Entry, properties: &[Property], what: &str) {
+    /// Tells of a key that is none, and returns the one that was probably meant.
+    fn unknown_key(&mut self, entry: &Entry, properties: &[Property], what: &str) -> Option<&'static str> {
+        let names: Vec<&'static str> = properties.iter().map(|property| property.name).collect();
         let hint = self.report.suggest(&entry.key, properties.iter().map(|property| property.name));
         let summary = format!("`{}` is no {} of {what}", entry.key, self.noun);
         self.report.error(&entry.key_place, summary, hint);
+        nearest(&entry.key, &names)
     }
 
     fn remember(&mut self, path: &Path, place: &Place) {
@@ -127,7 +132,9 @@ impl<'a> Checker<'a> {
             Kind::Text(text) => text.as_str(),
             Kind::Secret(secret) => secret.expose(),
             Kind::Bool(_) | Kind::Number(_) => {
-                let hint = format!("write it in quotes: `\"{}\"`", node.place.raw().trim());
+                let raw = node.place.raw().trim();
+                let quotes = || format!("write it in quotes: `\"{raw}\"`");
+                let hint = self.breaks(raw, rule).unwrap_or_else(quotes);
                 self.mismatch(node, path, "a text", &hint);
                 return Value::Null;
             }
@@ -326,13 +333,13 @@ impl<'a> Checker<'a> {
         };
         let wanted = Sort::of(shape);
         if wanted != Sort::Any && found != Sort::Any && wanted != found {
-            let summary = format!("`{path}` is to be {}, but this refers to {}", wanted.noun(), found.noun());
-            let found = if template.parts().len() > 1 {
-                "a text with `${…}` in it is a text"
-            } else {
-                "refer to another attribute"
+            let lone = template.parts().len() == 1;
+            let summary = match lone {
+                true => format!("`{path}` is to be {}, but this refers to {}", wanted.noun(), found.noun()),
+                false => format!("`{path}` is to be {}, but this is a text", wanted.noun()),
             };
-            self.report.error(&node.place, summary, found);
+            let hint = if lone { "refer to another attribute" } else { "let `${…}` be the whole value" };
+            self.report.error(&node.place, summary, hint);
         }
     }
 

@@ -94,6 +94,12 @@ impl Text {
         self.mark(self.text.trim_end().len())
     }
 
+    /// The character at a byte.
+    pub(super) fn character(self: &Arc<Self>, byte: usize) -> Place {
+        let width = self.text[byte..].chars().next().map_or(0, char::len_utf8);
+        Place { file: Arc::clone(self), start: self.mark(byte), end: self.mark(byte + width) }
+    }
+
     /// The beginning of the file.
     pub(super) fn top(self: &Arc<Self>) -> Place {
         let mark = Mark { line: 1, column: 1 };
@@ -105,8 +111,11 @@ impl Place {
     /// For a diagnostic: the line it begins on, and as much of the place as stands there.
     pub(super) fn location(&self) -> Location {
         let line = self.file.line(self.start.line);
-        let width = line.trim_end().chars().count();
-        let end = if self.end.line == self.start.line { self.end.column } else { width + 1 };
+        let end = if self.end.line == self.start.line {
+            self.end.column
+        } else {
+            line.trim_end().chars().count() + 1
+        };
         Location {
             file: Arc::clone(&self.file.path),
             line: self.start.line,

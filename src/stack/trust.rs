@@ -1,6 +1,6 @@
 //! The `trust` section: edges are read here, and expanded into resources by whoever knows what they mean.
 
-use crate::model::{Address, Expansion, Map, Resource, Stack, TrustEdge};
+use crate::model::{Address, Diagnostic, Expansion, Map, Resource, Stack, TrustEdge};
 
 use super::Dialect;
 use super::drafts::Draft;
@@ -11,6 +11,9 @@ use super::report::Report;
 use super::scope::Scope;
 use super::shape::Patterns;
 use super::text::Place;
+
+/// How many trusts a stack may have.
+const TRUSTS: usize = 500;
 
 /// An entry of `trust`.
 pub(super) struct Edge {
@@ -36,6 +39,10 @@ pub(super) fn edges(
             summary,
             "write `name: { from: \"${role}\", to: \"${account}\" }` below it",
         );
+        return Vec::new();
+    }
+    if section.entries().len() > TRUSTS {
+        report.error(&section.place, format!("the stack has more than {TRUSTS} trusts"), "split it");
         return Vec::new();
     }
     let mut edges = Vec::new();
@@ -89,12 +96,22 @@ impl Edge {
             Ok(expansion) => Some(expansion),
             Err(diagnostics) => {
                 for mut diagnostic in diagnostics {
-                    diagnostic.location = diagnostic.location.or_else(|| Some(self.place.location()));
+                    diagnostic.location = Some(self.meant(&diagnostic).location());
                     report.push(diagnostic);
                 }
                 None
             }
         }
+    }
+
+    /// The place of the key that a diagnostic speaks of, else that of the entry.
+    fn meant(&self, diagnostic: &Diagnostic) -> &Place {
+        let words = diagnostic.summary.split('`').skip(1).step_by(2);
+        words
+            .filter_map(|word| self.node.entry(word))
+            .map(|entry| &entry.key_place)
+            .next()
+            .unwrap_or(&self.place)
     }
 
     /// One end: a resource of the stack. `None` also where that resource is wrong, which was told.
@@ -147,6 +164,7 @@ impl Edge {
             ty: resource.ty.clone(),
             schema: resource.schema,
             properties: Node::new(Kind::Map(entries.collect()), self.place.clone()),
+            sound: true,
             depends_on: resource.depends_on.iter().chain(depends_on).cloned().collect(),
             lifecycle: resource.lifecycle,
             place: self.place.clone(),

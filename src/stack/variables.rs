@@ -37,6 +37,16 @@ enum Type {
 }
 
 impl Type {
+    fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::List => "list",
+            Self::Map => "map",
+        }
+    }
+
     fn noun(self) -> &'static str {
         match self {
             Self::String => "a text",
@@ -115,7 +125,11 @@ fn declaration(name: &str, place: &Place, node: &Node, sound: bool, report: &mut
         if sensitive {
             let warning =
                 Diagnostic::warning(format!("the default of the sensitive `{name}` stands in clear"));
-            report.push(warning.at(default.place.location()).hint("give it from outside instead"));
+            report.push(
+                warning
+                    .at(default.place.location())
+                    .hint(format!("remove it, and give the value by exporting `MCM_VAR_{name}`")),
+            );
         }
         let what = format!("the default of `{name}`");
         declared.default = Some(declared.fit(default, &what, report).unwrap_or_else(|| poison(place)));
@@ -162,7 +176,7 @@ impl Declaration {
                 (Kind::Number(_) | Kind::Bool(_), Type::String) => {
                     format!("write it in quotes: `\"{}\"`", node.value().to_text())
                 }
-                _ => format!("declared with the type of {}", self.ty.noun()),
+                _ => format!("its declaration says `type: {}`", self.ty.word()),
             };
             report.error(
                 &node.place,
@@ -207,7 +221,10 @@ impl Declaration {
 /// The values of a stack's variables: from `--var`, else `--var-file`, else `MCM_VAR_…`, else the default. Of
 /// two flags, or two files, the later one counts.
 pub(super) fn values(declared: &[Declaration], source: &Source, report: &mut Report) -> Values {
+    let before = report.errors();
     let given = given(declared, source, report);
+    // A file that cannot be read may hold what else seems to be missing.
+    let complete = report.errors() == before;
     let mut values = Values::new();
     for variable in declared {
         let from_environment = || {
@@ -220,6 +237,7 @@ pub(super) fn values(declared: &[Declaration], source: &Source, report: &mut Rep
         let value = match (raw, &variable.default) {
             (Some((what, raw)), _) => variable.take(&what, raw, report),
             (None, Some(default)) => Some(default.clone()),
+            (None, None) if !complete => None,
             (None, None) => {
                 let name = &variable.name;
                 let summary = format!("the variable `{name}` has no value");
@@ -317,7 +335,8 @@ impl Declaration {
             let example = match self.ty {
                 Type::List => "write a list as YAML does, such as `[a, b]`",
                 Type::Map => "write a map as YAML does, such as `{a: b}`",
-                Type::String | Type::Number | Type::Boolean => "the declaration stands here",
+                Type::Number => "write a number, such as `3`",
+                Type::String | Type::Boolean => "write `true` or `false`",
             };
             let summary = format!("{what} is to be {}", self.ty.noun());
             report.error(&self.place, summary, example);

@@ -11,6 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use super::node::{Entry, Kind, Node};
 use super::report::{Report, wrong};
 use super::scalar;
+use super::scope::poison;
 use super::text::{Mark, Place, Text};
 
 /// The size of a file, in bytes.
@@ -22,6 +23,17 @@ const NODES: usize = 50_000;
 
 /// Reads one document. `None` after an error from which there is no going on; the report has it.
 pub(super) fn read(text: &Arc<Text>, report: &mut Report) -> Option<Node> {
+    if let Some(at) = text.as_str().find(|c| !is_printable(c)) {
+        let place = text.character(at);
+        let code = place.raw().chars().next().map_or(0, u32::from);
+        let summary = format!("the character U+{code:04X} may not stand in YAML");
+        report.error(
+            &place,
+            summary,
+            "remove it, or write it as an escape in double quotes, such as `\\u001b`",
+        );
+        return None;
+    }
     let mut builder =
         Builder { text, report, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
     let mut parser = Parser::new_from_str(text.as_str());
@@ -51,6 +63,11 @@ pub(super) fn read(text: &Arc<Text>, report: &mut Report) -> Option<Node> {
         }
     }
     builder.root
+}
+
+/// What YAML 1.2 lets a file hold: no control characters but tabs and line breaks.
+fn is_printable(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// saphyr counts lines from 1 and columns from 0.
@@ -111,7 +128,7 @@ impl Builder<'_> {
                 let merge = plain && text == "<<";
                 match self.scalar(&text, style, tag.as_deref(), &place) {
                     Some(kind) => self.complete(Node::new(kind, place), anchor, merge),
-                    None => self.complete(Node::new(Kind::Null, place), anchor, false),
+                    None => self.complete(poison(&place), anchor, false),
                 }
             }
             Event::SequenceStart(anchor, tag) => {
@@ -251,12 +268,14 @@ fn text_key(node: Node, keys: &mut BTreeMap<String, usize>, report: &mut Report)
     let key = match node.kind {
         Kind::Text(text) => text,
         Kind::Bool(_) | Kind::Number(_) => {
-            let raw = node.place.raw().trim().to_owned();
+            let raw = node.place.raw().trim();
             let summary = format!("a key is to be a text, but this is {}", node.describe());
             report.error(&node.place, summary, format!("write it in quotes: `\"{raw}\":`"));
-            raw
+            return Key::Bad;
         }
-        Kind::Null | Kind::List(_) | Kind::Map(_) | Kind::Secret(_) | Kind::Unknown(_) => {
+        // Wrong in itself, which was told.
+        Kind::Unknown(_) | Kind::Secret(_) => return Key::Bad,
+        Kind::Null | Kind::List(_) | Kind::Map(_) => {
             let summary = format!("a key is to be a text, but this is {}", node.describe());
             let hint = "a `{{ … }}` without quotes is a map in YAML: put texts with braces in quotes";
             let hint = if node.is_null() { "write the key before the `:`" } else { hint };
