@@ -467,6 +467,10 @@ async fn the_guard_knows_the_project() {
     );
     assert_eq!(guard(PROJECT, access(endpoint, "ya29.stolen")).await.kind, ErrorKind::Credentials);
     assert_eq!(guard(PROJECT, access("http://127.0.0.1:9", GCP_TOKEN)).await.kind, ErrorKind::Unreachable);
+    // A project whose API for looking at projects is off is there all the same.
+    let projects = lab.thing("serviceusage.googleapis.com/Service");
+    projects.delete(&json!({ "name": "cloudresourcemanager.googleapis.com" })).await;
+    assert!(lab.router.guard().await.is_empty());
     let plain = guard(PROJECT, access("http://cloud.example", GCP_TOKEN)).await;
     assert_eq!(plain.kind, ErrorKind::Invalid);
 }

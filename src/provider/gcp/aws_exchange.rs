@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::client::Http;
-use super::credentials::{SCOPE, missing};
+use super::credentials::{Environment, SCOPE, missing};
 use super::rest::fetch;
 use crate::model::{CloudError, Secret};
 
@@ -28,6 +28,7 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-
 /// A credential configuration whose source is AWS, and the last token made from it.
 pub(super) struct Exchange {
     http: Http,
+    environment: Environment,
     audience: String,
     token_type: String,
     token_url: String,
@@ -49,7 +50,7 @@ struct Keys {
 
 impl Exchange {
     /// Reads a configuration as `gcloud iam workload-identity-pools create-cred-config --aws` writes it.
-    pub(super) fn new(json: &Json, http: Http) -> Result<Self, String> {
+    pub(super) fn new(json: &Json, http: Http, environment: Environment) -> Result<Self, String> {
         let source = &json["credential_source"];
         if source["environment_id"] != "aws1" {
             return Err(format!("the AWS environment {} is not known", source["environment_id"]));
@@ -64,6 +65,7 @@ impl Exchange {
         };
         Ok(Self {
             http,
+            environment,
             audience: needed(json, "audience")?,
             token_type: needed(json, "subject_token_type")?,
             token_url: safe(needed(json, "token_url")?)?,
@@ -92,9 +94,13 @@ impl Exchange {
         Ok(token)
     }
 
+    fn var(&self, name: &str) -> Option<String> {
+        (self.environment)(name)
+    }
+
     async fn fresh(&self) -> Result<(Secret, Duration), CloudError> {
         let session = match &self.session_url {
-            Some(url) if std::env::var_os("AWS_ACCESS_KEY_ID").is_none() => Some(self.session(url).await?),
+            Some(url) if self.var("AWS_ACCESS_KEY_ID").is_none() => Some(self.session(url).await?),
             _ => None,
         };
         let region = self.region(session.as_deref()).await?;
@@ -128,7 +134,7 @@ impl Exchange {
 
     /// Environment first, then the machine's zone without its last letter.
     async fn region(&self, session: Option<&str>) -> Result<String, CloudError> {
-        if let Some(region) = var("AWS_REGION").or_else(|| var("AWS_DEFAULT_REGION")) {
+        if let Some(region) = self.var("AWS_REGION").or_else(|| self.var("AWS_DEFAULT_REGION")) {
             return Ok(region);
         }
         let url = self
@@ -141,8 +147,8 @@ impl Exchange {
 
     /// Environment first, then the machine's role.
     async fn keys(&self, session: Option<&str>) -> Result<Keys, CloudError> {
-        if let (Some(id), Some(secret)) = (var("AWS_ACCESS_KEY_ID"), var("AWS_SECRET_ACCESS_KEY")) {
-            return Ok(Keys { id, secret: Secret::new(secret), session: var("AWS_SESSION_TOKEN") });
+        if let (Some(id), Some(secret)) = (self.var("AWS_ACCESS_KEY_ID"), self.var("AWS_SECRET_ACCESS_KEY")) {
+            return Ok(Keys { id, secret: Secret::new(secret), session: self.var("AWS_SESSION_TOKEN") });
         }
         let none = || {
             missing(
@@ -202,10 +208,6 @@ impl Exchange {
     }
 }
 
-fn var(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 fn text(json: &Json, name: &str, call: &str) -> Result<String, CloudError> {
     json[name].as_str().map(str::to_owned).ok_or_else(|| missing(format!("{call} answered without `{name}`")))
 }
@@ -216,15 +218,19 @@ fn host(url: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
+/// Whether a URL leads to the machine itself.
+pub(super) fn is_local(url: &str) -> bool {
+    let uri: Option<http::Uri> = url.parse().ok();
+    let authority = uri.as_ref().and_then(http::Uri::authority);
+    authority.is_some_and(|it| !it.as_str().contains('@') && ["127.0.0.1", "localhost"].contains(&it.host()))
+}
+
 /// Credentials go out over TLS alone, or stay on the machine.
-fn safe(url: String) -> Result<String, String> {
-    let local =
-        host(&url).is_some_and(|host| host.starts_with("127.0.0.1:") || host.starts_with("localhost:"));
-    if url.starts_with("https://") || (local && url.starts_with("http://")) {
-        Ok(url)
-    } else {
-        Err(format!("{url} is not https://"))
+pub(super) fn safe(url: String) -> Result<String, String> {
+    if url.starts_with("https://") || (url.starts_with("http://") && is_local(&url)) {
+        return Ok(url);
     }
+    Err(format!("{url} is not https://"))
 }
 
 /// The signed request for one's own identity, as Google's token service takes it.
@@ -269,4 +275,58 @@ fn sign(key: &[u8], text: &str) -> Result<Vec<u8>, String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|error| error.to_string())?;
     mac.update(text.as_bytes());
     Ok(mac.finalize().into_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+
+    use super::*;
+
+    /// The signatures are botocore's, for the same keys, time and headers.
+    #[test]
+    fn a_request_is_signed_as_aws_signs_it() {
+        let url = "https://sts.eu-west-1.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15";
+        let audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap_or_default();
+        for (session, signature) in [
+            (None, "09d6e7639c4c33a0c2890244fc6976abbabe12dc126208078befe8e772d0724b"),
+            (Some("the/session+token=="), "17577734054212ae9f56613989f0fdc520530ea7b56f0107cc436d6b40fea0e8"),
+        ] {
+            let keys = Keys {
+                id: "AKIDEXAMPLE".to_owned(),
+                secret: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+                session: session.map(str::to_owned),
+            };
+            let token = subject_token(url, "eu-west-1", audience, &keys, now).unwrap_or_default();
+            let token: Json =
+                serde_json::from_str(&percent_decode_str(&token).decode_utf8_lossy()).unwrap_or_default();
+            let header = |name: &str| {
+                let headers = token["headers"].as_array().into_iter().flatten();
+                headers.filter(|header| header["key"] == name).find_map(|header| header["value"].as_str())
+            };
+            assert_eq!(token["url"], url);
+            assert_eq!(header("x-goog-cloud-target-resource"), Some(audience));
+            assert_eq!(header("x-amz-security-token"), session);
+            let authorization = header("Authorization").unwrap_or_default();
+            assert!(authorization.ends_with(&format!("Signature={signature}")), "{authorization}");
+        }
+    }
+
+    #[test]
+    fn secrets_go_nowhere_else() {
+        for url in [
+            "http://tokens.example/",
+            "http://127.0.0.1:80@tokens.example/",
+            "http://localhost.example/",
+            "ftp://x/",
+        ] {
+            assert!(safe(url.to_owned()).is_err(), "{url}");
+        }
+        for url in
+            ["https://sts.googleapis.com/v1/token", "http://127.0.0.1:8080/token", "http://localhost/token"]
+        {
+            assert!(safe(url.to_owned()).is_ok(), "{url}");
+        }
+    }
 }

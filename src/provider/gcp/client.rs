@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::Gcp;
-use super::credentials::Tokens;
+use super::credentials::{Tokens, of_process};
 use super::failure;
 use crate::model::{CloudError, ErrorKind, Secret};
 use crate::provider::retry::{Attempt, Call, retry};
@@ -44,7 +44,7 @@ impl Client {
         let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let transport = transport(plain)?;
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport);
-        let tokens = Tokens::new(token);
+        let tokens = Tokens::new(token, of_process());
         let mut hub = Iam::new(http.clone(), tokens.clone());
         hub.user_agent(concat!("mcm/", env!("CARGO_PKG_VERSION")).to_owned());
         if let Some(endpoint) = &endpoint {

@@ -17,7 +17,7 @@ use yup_oauth2::{
     HyperClientBuilder as _, ServiceAccountAuthenticator, ServiceAccountImpersonationAuthenticator,
 };
 
-use super::aws_exchange::Exchange;
+use super::aws_exchange::{Exchange, is_local, safe};
 use super::client::{Transport, transport};
 use super::failure::{LOGIN, own};
 use crate::model::{CloudError, ErrorKind, Secret};
@@ -30,12 +30,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The metadata server is on the machine or it is not.
 const METADATA_PATIENCE: Duration = Duration::from_secs(3);
 
+/// The environment's variables, by name; empty ones count as not set.
+pub(super) type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The environment of this process.
+pub(super) fn of_process() -> Environment {
+    Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
 /// Gives tokens, renewed in time. Clones share what was found.
 #[derive(Clone)]
 pub(super) struct Tokens(Arc<Inner>);
 
 struct Inner {
     given: Option<Secret>,
+    environment: Environment,
     source: OnceCell<Source>,
     quota_project: OnceLock<String>,
 }
@@ -50,8 +59,8 @@ enum Source {
 
 impl Tokens {
     /// Touches nothing.
-    pub(super) fn new(given: Option<Secret>) -> Self {
-        Self(Arc::new(Inner { given, source: OnceCell::new(), quota_project: OnceLock::new() }))
+    pub(super) fn new(given: Option<Secret>, environment: Environment) -> Self {
+        Self(Arc::new(Inner { given, environment, source: OnceCell::new(), quota_project: OnceLock::new() }))
     }
 
     /// A token that is valid now.
@@ -59,7 +68,7 @@ impl Tokens {
         if let Some(given) = &self.0.given {
             return Ok(given.clone());
         }
-        match self.0.source.get_or_try_init(|| find(&self.0.quota_project)).await? {
+        match self.0.source.get_or_try_init(|| find(&self.0.environment, &self.0.quota_project)).await? {
             Source::Aws(exchange) => exchange.token().await,
             Source::Library(authenticator, patience) => {
                 let token = tokio::time::timeout(*patience, authenticator.token(&[SCOPE])).await;
@@ -94,41 +103,49 @@ pub(super) fn missing(message: String) -> CloudError {
     CloudError { hint: Some(LOGIN.to_owned()), ..own("credentials", ErrorKind::Credentials, message) }
 }
 
-async fn find(quota_project: &OnceLock<String>) -> Result<Source, CloudError> {
-    if let Some(file) = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").filter(|file| !file.is_empty()) {
-        return from_file(PathBuf::from(file), quota_project).await;
+async fn find(environment: &Environment, quota_project: &OnceLock<String>) -> Result<Source, CloudError> {
+    if let Some(file) = environment("GOOGLE_APPLICATION_CREDENTIALS") {
+        return from_file(PathBuf::from(file), environment, quota_project).await;
     }
-    match well_known() {
-        Some(file) if file.is_file() => from_file(file, quota_project).await,
-        _ => from_metadata().await,
+    match well_known(environment) {
+        Some(file) if file.is_file() => from_file(file, environment, quota_project).await,
+        _ => from_metadata(environment).await,
     }
 }
 
 /// The file that `gcloud auth application-default login` writes.
-fn well_known() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = var("CLOUDSDK_CONFIG").or_else(|| {
-        if cfg!(windows) {
-            Some(var("APPDATA")?.join("gcloud"))
-        } else {
-            Some(var("HOME")?.join(".config/gcloud"))
-        }
-    });
-    Some(folder?.join("application_default_credentials.json"))
+fn well_known(environment: &Environment) -> Option<PathBuf> {
+    let (home, inside) = if cfg!(windows) { ("APPDATA", "gcloud") } else { ("HOME", ".config/gcloud") };
+    let folder = match environment("CLOUDSDK_CONFIG") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(environment(home)?).join(inside),
+    };
+    Some(folder.join("application_default_credentials.json"))
 }
 
-async fn from_file(file: PathBuf, quota_project: &OnceLock<String>) -> Result<Source, CloudError> {
+async fn from_file(
+    file: PathBuf,
+    environment: &Environment,
+    quota_project: &OnceLock<String>,
+) -> Result<Source, CloudError> {
     let shown = file.display().to_string();
     let wrong = |why: String| missing(format!("{shown}: {why}"));
     let text = tokio::fs::read_to_string(&file).await.map_err(|error| wrong(error.to_string()))?;
     let json: Json = serde_json::from_str(&text).map_err(|_| wrong("it is not JSON".to_owned()))?;
-    let quota = std::env::var("GOOGLE_CLOUD_QUOTA_PROJECT").ok();
+    let quota = environment("GOOGLE_CLOUD_QUOTA_PROJECT");
     if let Some(project) =
         quota.as_deref().or_else(|| json["quota_project_id"].as_str()).filter(|id| !id.is_empty())
     {
         let _ = quota_project.set(project.to_owned());
     }
-    let client = || http(false).map(CustomHyperClientBuilder::from);
+    // Secrets go out over TLS alone, or stay on the machine.
+    let mut plain = false;
+    for name in ["token_uri", "token_url", "service_account_impersonation_url"] {
+        if let Some(url) = json[name].as_str() {
+            plain |= is_local(&safe(url.to_owned()).map_err(wrong)?);
+        }
+    }
+    let client = || http(plain).map(CustomHyperClientBuilder::from);
     let parse = |error: serde_json::Error| wrong(format!("it is not complete: {error}"));
     let built = match json["type"].as_str().unwrap_or_default() {
         "service_account" => {
@@ -145,9 +162,9 @@ async fn from_file(file: PathBuf, quota_project: &OnceLock<String>) -> Result<So
             ServiceAccountImpersonationAuthenticator::with_client(secret, &email, client()?).build().await
         }
         "external_account" => {
-            let environment = json["credential_source"]["environment_id"].as_str().unwrap_or_default();
-            if environment.starts_with("aws") {
-                return Exchange::new(&json, http_for_exchange()?)
+            let source = json["credential_source"]["environment_id"].as_str().unwrap_or_default();
+            if source.starts_with("aws") {
+                return Exchange::new(&json, http_for_exchange()?, environment.clone())
                     .map(|exchange| Source::Aws(Box::new(exchange)))
                     .map_err(wrong);
             }
@@ -179,9 +196,8 @@ fn with_format(mut json: Json) -> Json {
     json
 }
 
-async fn from_metadata() -> Result<Source, CloudError> {
-    let host = std::env::var("GCE_METADATA_HOST").ok().filter(|host| !host.is_empty());
-    let host = host.unwrap_or_else(|| "metadata.google.internal".to_owned());
+async fn from_metadata(environment: &Environment) -> Result<Source, CloudError> {
+    let host = environment("GCE_METADATA_HOST").unwrap_or_else(|| "metadata.google.internal".to_owned());
     let options = ApplicationDefaultCredentialsFlowOpts {
         metadata_url: Some(format!(
             "http://{host}/computeMetadata/v1/instance/service-accounts/default/token"
@@ -218,3 +234,6 @@ fn http(plain: bool) -> Result<hyper_util::client::legacy::Client<Transport, Str
 fn http_for_exchange() -> Result<super::client::Http, CloudError> {
     Ok(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport(true)?))
 }
+
+#[cfg(test)]
+mod tests;

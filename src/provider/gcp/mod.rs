@@ -54,40 +54,41 @@ impl Gcp {
     /// Checks live that the project that the stack names is there and can be seen with these credentials.
     pub(crate) async fn guard(&self) -> Result<(), CloudError> {
         let call = "cloudresourcemanager.projects.get";
-        let path = format!("v3/projects/{}", self.place.project);
-        let project = self.rest(Call::Read, call, Service::Projects, http::Method::GET, &path, None).await;
-        let project = project.map_err(|error| match error.kind {
-            ErrorKind::Denied | ErrorKind::NotFound => CloudError {
-                hint: Some(format!(
-                    "Google answers this both for a project that does not exist and for one that these credentials may not \
-                     see: check `clouds.gcp.project: {}`, or have roles/browser granted on it",
-                    self.place.project
-                )),
-                ..error
-            },
-            ErrorKind::AlreadyExists
-            | ErrorKind::Conflict
-            | ErrorKind::Credentials
-            | ErrorKind::Throttled
-            | ErrorKind::Invalid
-            | ErrorKind::NotEmpty
-            | ErrorKind::Settling { .. }
-            | ErrorKind::Unreachable
-            | ErrorKind::Unknown
-            | ErrorKind::WrongAccount => error,
-        })?;
-        let found = project["projectId"].as_str().unwrap_or_default();
-        if found == self.place.project {
-            return Ok(());
-        }
-        Err(CloudError {
-            hint: Some("`clouds.gcp.project` is the project's id, not its number".to_owned()),
-            ..failure::own(
+        if self.place.project.starts_with(|first: char| first.is_ascii_digit()) {
+            let hint = "write the project's id; `gcloud projects list` shows both";
+            let error = failure::own(
                 call,
                 ErrorKind::WrongAccount,
-                format!("the stack names project `{}`, and Google found `{found}`", self.place.project),
-            )
-        })
+                format!("`{}` is a project's number, not its id", self.place.project),
+            );
+            return Err(CloudError { hint: Some(hint.to_owned()), ..error });
+        }
+        let path = format!("v3/projects/{}", self.place.project);
+        let error = match self.rest(Call::Read, call, Service::Projects, http::Method::GET, &path, None).await
+        {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if matches!(error.kind, ErrorKind::Settling { .. }) {
+            // Fresh projects have this API switched off, and a stack may be about to switch it on. The one that
+            // switches others on is always there.
+            let call = "serviceusage.services.get";
+            let path =
+                format!("v1/projects/{}/services/cloudresourcemanager.googleapis.com", self.place.project);
+            return self
+                .rest(Call::Read, call, Service::Services, http::Method::GET, &path, None)
+                .await
+                .map(|_| ());
+        }
+        if !matches!(error.kind, ErrorKind::Denied | ErrorKind::NotFound) {
+            return Err(error);
+        }
+        let hint = format!(
+            "Google answers this both for a project that does not exist and for one that these credentials may not see: check \
+             `clouds.gcp.project: {}`, or have roles/browser granted on it",
+            self.place.project
+        );
+        Err(CloudError { hint: Some(hint), ..error })
     }
 
     /// The client, made now if it was not made before.
