@@ -1,11 +1,10 @@
-//! A stack without a file, on the main road: observe, plan, approve, apply.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! The main road, from a stack file to an AWS endpoint: parse, observe, plan, approve, apply.
 
 use jiff::Timestamp;
 use mcm::engine::{self, Answer, Request, Settings, Stop};
 use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, Router};
+use mcm::stack::{Dialect, Source};
 use serde_yaml::{Mapping, Value as Yaml};
 
 /// The account that emulators play unless told otherwise.
@@ -36,46 +35,26 @@ impl Road {
         let access = Access { aws: AwsAccess { keys, ..AwsAccess::default() }, ..Access::default() };
         let router = Router::new(&clouds, &access);
         let (catalogue, folder) = (provider::catalogue(), tempfile::tempdir().unwrap());
+        for (site, text) in [("site", "one"), ("site2", "two")] {
+            std::fs::create_dir(folder.path().join(site)).unwrap();
+            std::fs::write(folder.path().join(site).join("index.html"), text).unwrap();
+        }
         Self { clouds, router, catalogue, state: State::default(), folder }
     }
 
-    /// The stack of these resources.
+    /// The stack of these resources, read from a file as a user's is.
     pub fn stack(&self, resources: &Mapping) -> Stack {
-        let resources =
-            resources.iter().map(|(name, resource)| self.resource(name.as_str().unwrap(), resource));
-        Stack {
-            name: "lab".to_owned(),
-            description: None,
-            folder: self.folder.path().to_owned(),
-            clouds: self.clouds.clone(),
-            resources: resources.collect(),
-            outputs: Vec::new(),
-            variables: Map::new(),
-            digest: Digest::default(),
-        }
-    }
-
-    fn resource(&self, name: &str, resource: &Yaml) -> Resource {
-        let ty = ResourceType::new(resource["type"].as_str().unwrap());
-        let schema = self.catalogue.get(&ty).unwrap_or_else(|| panic!("{ty} is not known"));
-        let json = serde_json::to_value(&resource["properties"]).unwrap();
-        let mut properties = references(Value::from_json(json)).as_map().unwrap().clone();
-        if let Some(rule) = schema.name {
-            let default = || Value::Text((rule.default)("lab", name, &self.clouds));
-            properties.entry(rule.property.to_owned()).or_insert_with(default);
-        }
-        let wrong = (schema.check)(&properties, &self.clouds);
-        assert!(wrong.is_empty(), "{name}: {wrong:#?}");
-        Resource {
-            address: Address::resource(name),
-            ty,
-            schema,
-            properties,
-            depends_on: BTreeSet::new(),
-            lifecycle: Lifecycle::default(),
-            location: None,
-            property_locations: BTreeMap::new(),
-        }
+        let mut stack = Mapping::new();
+        stack.insert("stack".into(), "lab".into());
+        stack.insert("clouds".into(), serde_yaml::to_value(&self.clouds).unwrap());
+        stack.insert("resources".into(), Yaml::Mapping(resources.clone()));
+        let file = self.folder.path().join("stack.yaml");
+        std::fs::write(&file, serde_yaml::to_string(&stack).unwrap()).unwrap();
+        let source = Source { file, variables: Vec::new(), environment: Vec::new() };
+        let dialect = Dialect { catalogue: &self.catalogue, trust: mcm::trust::expand };
+        mcm::stack::parse(&source, dialect)
+            .map(|(stack, _)| stack)
+            .unwrap_or_else(|wrong| panic!("{wrong:#?}"))
     }
 
     pub async fn plan(&self, stack: &Stack, mode: Mode) -> (Plan, Inventory) {
@@ -113,23 +92,18 @@ impl Road {
         let outcome = self.run(stack, mode).await;
         assert!(matches!(outcome, Outcome::Applied { .. }), "{told}: {outcome:#?}");
         let (plan, _) = self.plan(stack, mode).await;
-        let left: Vec<&Change> = plan.changes.iter().filter(|change| change.action != Action::NoOp).collect();
+        let left = plan.changes.iter().filter(|change| change.action != Action::NoOp);
+        let left: Vec<String> = left.flat_map(told_edits).collect();
         assert!(left.is_empty(), "{told}: something is left to do: {left:#?}");
     }
 }
 
-/// `${name.Attribute}` as a reference.
-fn references(value: Value) -> Value {
-    match value {
-        Value::Text(text) => match text.strip_prefix("${").and_then(|text| text.strip_suffix('}')) {
-            Some(inner) => {
-                let (name, attribute) = inner.split_once('.').unwrap();
-                Value::Unknown(Template::reference(Address::resource(name), &[attribute]))
-            }
-            None => Value::Text(text),
-        },
-        Value::List(items) => Value::List(items.into_iter().map(references).collect()),
-        Value::Map(map) => Value::Map(map.into_iter().map(|(key, value)| (key, references(value))).collect()),
-        other => other,
-    }
+/// A change's edits, one a line.
+pub fn told_edits(change: &Change) -> Vec<String> {
+    let show = |value: &Option<Value>| {
+        value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string())
+    };
+    let edits = change.edits.iter();
+    let edits = edits.map(|edit| format!("{}: {} -> {}", edit.path, show(&edit.before), show(&edit.after)));
+    std::iter::once(format!("{} {}", change.action.symbol(), change.address)).chain(edits).collect()
 }

@@ -145,10 +145,10 @@ fn is_private(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     let Some(host) = uri.host() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    uri.scheme() == Some(&http::uri::Scheme::HTTPS)
-        || host == "localhost"
+    let loopback = host == "localhost"
         || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && loopback
 }
 
 /// An endpoint that would carry credentials and data in clear over a network.

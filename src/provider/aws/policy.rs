@@ -252,6 +252,13 @@ fn check_statement(at: &str, elements: &Map, usage: Use, wrong: &mut Vec<String>
     if has("Action") == has("NotAction") {
         wrong.push(format!("`{at}` needs either `Action` or `NotAction`"));
     }
+    for name in ["Resource", "NotResource"] {
+        let value = elements.get(name);
+        let items = value.and_then(Value::as_list).or(value.map(std::slice::from_ref)).unwrap_or_default();
+        let other =
+            items.iter().filter_map(Value::as_text).filter(|text| *text != "*" && !text.starts_with("arn:"));
+        wrong.extend(other.map(|text| format!("`{at}.{name}`: `{text}` is neither an ARN nor `*`")));
+    }
     let principal = has("Principal") || has("NotPrincipal");
     let resource = has("Resource") || has("NotResource");
     match usage {

@@ -125,8 +125,10 @@ fn rule_read(rule: &LifecycleRule) -> shape::LifecycleRule {
         status: rule.status().as_str().to_owned(),
         prefix: prefix.into_iter().flatten().find(|prefix| !prefix.is_empty()).map(str::to_owned),
         tag_filters: tags.map(tag_read).collect(),
+        // Among several conditions S3 answers a zero that no one has set.
         object_size_greater_than: and
             .and_then(|and| and.object_size_greater_than())
+            .filter(|&size| size != 0)
             .or(more)
             .map(|n| n.to_string()),
         object_size_less_than: and

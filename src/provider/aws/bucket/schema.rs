@@ -185,7 +185,8 @@ const DAYS: Shape = Shape::Integer { min: 1, max: 2_147_483_647 };
 const DAYS_OR_NONE: Shape = Shape::Integer { min: 0, max: 2_147_483_647 };
 const VERSIONS: Shape = Shape::Integer { min: 1, max: 100 };
 const SIZE: Shape = Shape::Text(
-    TextRule::matching(r"^[0-9]+$", "a number of bytes in quotes, as CloudFormation has it").sized(1, 20),
+    TextRule::matching(r"^[1-9][0-9]*$", "a number of bytes in quotes, as CloudFormation has it")
+        .sized(1, 20),
 );
 const MIDNIGHT: Shape = Shape::Text(TextRule::matching(
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T00:00:00(\.000)?Z$",
