@@ -104,7 +104,8 @@ async fn make(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(), Clou
     let s3 = aws.s3().await?;
     let region = aws.place().region.as_str();
     let tags: Vec<Tag> = desired.tags.iter().cloned().chain([tags::mark(owner)]).collect();
-    let tags = tags.iter().map(wire::tag).collect::<Result<Vec<_>, _>>().map_err(incomplete)?;
+    let tags =
+        tags.iter().map(wire::tag).collect::<Result<Vec<_>, _>>().map_err(|error| incomplete(&error))?;
     // S3 does not accept its first region as a location.
     let location = (region != "us-east-1").then(|| BucketLocationConstraint::from(region));
     let configuration =
@@ -192,6 +193,6 @@ fn live(aws: &Aws, id: &CloudId, properties: &Map, owner: &Owner) -> Live {
 }
 
 /// A request that the SDK could not put together: a required part is missing.
-fn incomplete(error: aws_sdk_s3::error::BuildError) -> CloudError {
+fn incomplete(error: &aws_sdk_s3::error::BuildError) -> CloudError {
     refusal("s3", ErrorKind::Invalid, error.to_string())
 }

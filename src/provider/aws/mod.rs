@@ -138,8 +138,8 @@ impl Aws {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         retry(call, || {
-            // The request is built before its slot is free, and sent after.
-            let request = send();
+            // On the heap: the SDK's futures are large, and many of them are awaited side by side.
+            let request = Box::pin(send());
             async {
                 // The semaphore is never closed.
                 let _slot = self.slots.acquire().await;

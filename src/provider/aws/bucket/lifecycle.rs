@@ -115,10 +115,13 @@ fn rule_read(rule: &LifecycleRule) -> shape::LifecycleRule {
     // Rules made long ago have their prefix outside of the filter.
     #[expect(deprecated, reason = "S3 still answers it for rules that were written so")]
     let prefix = [and.and_then(|and| and.prefix()), filter.and_then(|filter| filter.prefix()), rule.prefix()];
-    let more = filter.and_then(|filter| filter.object_size_greater_than());
-    let less = filter.and_then(|filter| filter.object_size_less_than());
-    let tags =
-        and.map(|and| and.tags()).unwrap_or_default().iter().chain(filter.and_then(|filter| filter.tag()));
+    let more = filter.and_then(LifecycleRuleFilter::object_size_greater_than);
+    let less = filter.and_then(LifecycleRuleFilter::object_size_less_than);
+    let tags = and
+        .map(LifecycleRuleAndOperator::tags)
+        .unwrap_or_default()
+        .iter()
+        .chain(filter.and_then(LifecycleRuleFilter::tag));
     let expiration = rule.expiration();
     shape::LifecycleRule {
         id: rule.id().map(str::to_owned),
@@ -127,12 +130,12 @@ fn rule_read(rule: &LifecycleRule) -> shape::LifecycleRule {
         tag_filters: tags.map(tag_read).collect(),
         // Among several conditions S3 answers a zero that no one has set.
         object_size_greater_than: and
-            .and_then(|and| and.object_size_greater_than())
+            .and_then(LifecycleRuleAndOperator::object_size_greater_than)
             .filter(|&size| size != 0)
             .or(more)
             .map(|n| n.to_string()),
         object_size_less_than: and
-            .and_then(|and| and.object_size_less_than())
+            .and_then(LifecycleRuleAndOperator::object_size_less_than)
             .or(less)
             .map(|n| n.to_string()),
         expiration_in_days: expiration.and_then(LifecycleExpiration::days),

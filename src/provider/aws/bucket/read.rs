@@ -1,6 +1,7 @@
 //! Reads all of a bucket's settings side by side.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::types::TransitionDefaultMinimumObjectSize;
 
 use super::super::Aws;
 use super::super::document::encode;
@@ -54,7 +55,7 @@ pub(super) async fn read(aws: &Aws, id: &CloudId) -> Result<Option<Live>, CloudE
         website_configuration: optional(website)?.map(|answer| wire::website_read(&answer)),
         lifecycle_configuration: lifecycle.map(|answer| {
             let minimum = answer.transition_default_minimum_object_size();
-            lifecycle::read(answer.rules(), minimum.map(|size| size.as_str()))
+            lifecycle::read(answer.rules(), minimum.map(TransitionDefaultMinimumObjectSize::as_str))
         }),
     };
     let mut properties = encode(&properties);

@@ -174,6 +174,7 @@ pub(super) struct NoncurrentTransition {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
+#[expect(clippy::struct_field_names, reason = "CloudFormation's own words")]
 pub(super) struct Transition {
     pub(super) storage_class: String,
     pub(super) transition_in_days: Option<i32>,

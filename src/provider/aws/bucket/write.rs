@@ -43,7 +43,7 @@ async fn tagging(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(), C
     let (s3, name) = (aws.s3().await?, &desired.bucket_name);
     let system = tags::sort(read::tags(aws, s3, name).await?).system;
     let all: Vec<Tag> = desired.tags.iter().cloned().chain([tags::mark(owner)]).chain(system).collect();
-    let tagging = wire::tagging(&all).map_err(incomplete)?;
+    let tagging = wire::tagging(&all).map_err(|error| incomplete(&error))?;
     aws.put("s3:PutBucketTagging", || s3.put_bucket_tagging().bucket(name).tagging(tagging.clone()).send())
         .await?;
     Ok(())
@@ -67,7 +67,7 @@ async fn encryption(aws: &Aws, desired: &Properties) -> Result<(), CloudError> {
             aws.put("s3:PutEncryptionConfiguration", || s3.delete_bucket_encryption().bucket(name).send());
         return optional(answer.await).map(drop);
     };
-    let configuration = wire::encryption(wanted).map_err(incomplete)?;
+    let configuration = wire::encryption(wanted).map_err(|error| incomplete(&error))?;
     aws.put("s3:PutEncryptionConfiguration", || {
         s3.put_bucket_encryption()
             .bucket(name)
@@ -103,7 +103,7 @@ async fn public_access(aws: &Aws, desired: &Properties) -> Result<(), CloudError
 async fn ownership(aws: &Aws, desired: &Properties) -> Result<(), CloudError> {
     let (s3, name) = (aws.s3().await?, &desired.bucket_name);
     let Some(wanted) = &desired.ownership_controls else { return Ok(()) };
-    let controls = wire::ownership(wanted).map_err(incomplete)?;
+    let controls = wire::ownership(wanted).map_err(|error| incomplete(&error))?;
     aws.put("s3:PutBucketOwnershipControls", || {
         s3.put_bucket_ownership_controls().bucket(name).ownership_controls(controls.clone()).send()
     })
@@ -117,7 +117,7 @@ async fn cors(aws: &Aws, desired: &Properties) -> Result<(), CloudError> {
         let answer = aws.put("s3:PutBucketCORS", || s3.delete_bucket_cors().bucket(name).send());
         return optional(answer.await).map(drop);
     };
-    let configuration = wire::cors(wanted).map_err(incomplete)?;
+    let configuration = wire::cors(wanted).map_err(|error| incomplete(&error))?;
     aws.put("s3:PutBucketCORS", || {
         s3.put_bucket_cors().bucket(name).cors_configuration(configuration.clone()).send()
     })
@@ -131,7 +131,7 @@ async fn website(aws: &Aws, desired: &Properties) -> Result<(), CloudError> {
         let answer = aws.put("s3:DeleteBucketWebsite", || s3.delete_bucket_website().bucket(name).send());
         return optional(answer.await).map(drop);
     };
-    let configuration = wire::website(wanted).map_err(incomplete)?;
+    let configuration = wire::website(wanted).map_err(|error| incomplete(&error))?;
     aws.put("s3:PutBucketWebsite", || {
         s3.put_bucket_website().bucket(name).website_configuration(configuration.clone()).send()
     })
@@ -146,7 +146,7 @@ async fn lifecycle(aws: &Aws, desired: &Properties) -> Result<(), CloudError> {
             aws.put("s3:PutLifecycleConfiguration", || s3.delete_bucket_lifecycle().bucket(name).send());
         return optional(answer.await).map(drop);
     };
-    let configuration = lifecycle::write(wanted).map_err(incomplete)?;
+    let configuration = lifecycle::write(wanted).map_err(|error| incomplete(&error))?;
     let size = wanted.transition_default_minimum_object_size.as_deref().unwrap_or(lifecycle::MINIMUM_SIZE);
     aws.put("s3:PutLifecycleConfiguration", || {
         s3.put_bucket_lifecycle_configuration()

@@ -88,7 +88,9 @@ async fn list(aws: &Aws, bucket: &str, prefix: &str) -> Result<(Vec<Target>, Vec
     // In a bucket that never had versions, each object is its own "null" version, and is named without one.
     if versions.iter().chain(&markers).all(|target| matches!(target.version.as_deref(), None | Some("null")))
     {
-        versions.iter_mut().for_each(|target| target.version = None);
+        for target in &mut versions {
+            target.version = None;
+        }
     }
     Ok((versions, markers))
 }
