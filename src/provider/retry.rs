@@ -39,7 +39,7 @@ const CHANGES: u32 = 3;
 /// A refused change waits longer before it is sent again, because it is sent so seldom.
 const PATIENCE: u32 = 4;
 /// No waiting past this, from the first send.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// The first pause; each further one is twice as long, up to [`LONGEST`], with jitter.
 const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);

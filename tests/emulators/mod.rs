@@ -1,7 +1,9 @@
 //! Other people's AWS: the same stacks, applied where someone else wrote the cloud. Our sandbox is our reading of
 //! AWS; these check that reading, and the sandbox is held to the same tests.
 
+mod contents;
 mod reference;
+mod refusals;
 mod road;
 mod servers;
 mod turns;
@@ -20,6 +22,13 @@ async fn every_case(emulator: Option<Emulator>, exceptions: &[turns::Exception])
         let mut road = Road::new(&emulator.endpoint, "us-east-1", None);
         turns::drive(&mut road, emulator.name, &case, exceptions).await;
     }
+    let mut road = Road::new(&emulator.endpoint, "us-east-1", None);
+    assert!(road.router.guard().await.is_empty(), "{}", emulator.name);
+    refusals::agreed(&road, emulator.name).await;
+    for versioned in [false, true] {
+        contents::among_strangers(&mut road, emulator.name, None, versioned).await;
+    }
+    contents::rolled_back(&mut road, emulator.name, None).await;
 }
 
 /// Our own sandbox, for the same tests.
@@ -51,6 +60,33 @@ async fn the_sandbox_agrees() {
         let mut road = Road::new(&session.endpoints.aws, region, Some(keys.clone()));
         turns::drive(&mut road, "sandbox", &case, &[]).await;
     }
+}
+
+#[tokio::test]
+async fn the_sandbox_refuses_alike_and_more() {
+    let (session, _folder, keys) = sandbox().await;
+    let endpoint = session.endpoints.aws.as_str();
+    let road = Road::new(endpoint, "us-east-1", Some(keys.clone()));
+    refusals::agreed(&road, "sandbox").await;
+    let (id, secret) = mcm::sandbox::aws_keys("999999999999");
+    let other = Road::new(endpoint, "us-east-1", Some((id, Secret::new(secret))));
+    let wrong = Road::new(endpoint, "us-east-1", Some((keys.0, Secret::new("wrong"))));
+    refusals::strictly(&road, &other, &wrong).await;
+}
+
+#[tokio::test]
+async fn strangers_objects_are_safe() {
+    let (session, _folder, keys) = sandbox().await;
+    let mut road = Road::new(&session.endpoints.aws, "eu-west-1", Some(keys.clone()));
+    for versioned in [false, true] {
+        contents::among_strangers(&mut road, "sandbox", Some(&keys), versioned).await;
+    }
+    contents::rolled_back(&mut road, "sandbox", Some(&keys)).await;
+}
+
+#[tokio::test]
+async fn endpoints_that_do_not_answer() {
+    refusals::unreachable().await;
 }
 
 #[tokio::test]

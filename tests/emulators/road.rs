@@ -70,11 +70,16 @@ impl Road {
 
     pub async fn run(&mut self, stack: &Stack, mode: Mode) -> Outcome {
         let (plan, inventory) = self.plan(stack, mode).await;
-        let plan = engine::approve(plan, &inventory, &self.catalogue, Answer::Automatic).unwrap();
+        self.finish(stack, plan, &inventory).await
+    }
+
+    /// Approves a plan and applies it.
+    pub async fn finish(&mut self, stack: &Stack, plan: Plan, inventory: &Inventory) -> Outcome {
+        let plan = engine::approve(plan, inventory, &self.catalogue, Answer::Automatic).unwrap();
         engine::apply(
             plan,
             stack,
-            &inventory,
+            inventory,
             &self.catalogue,
             &mut self.state,
             &self.router,

@@ -23,6 +23,9 @@ pub struct Turn {
     #[serde(default)]
     with: Mapping,
     is: String,
+    /// The property that differs, where it is another one.
+    #[serde(default)]
+    shows: Option<String>,
 }
 
 /// The project's own table of properties, and more of what AWS alone has.
@@ -70,10 +73,9 @@ pub async fn drive(road: &mut Road, who: &str, case: &Case, exceptions: &[Except
         let (plan, _) = road.plan(&stack, Mode::Apply).await;
         let change = plan.change(&Address::resource("x")).unwrap();
         assert_eq!(change.action.symbol(), turn.is, "{told}: {:#?}", told_edits(change));
-        // Another folder shows as other files. A replacement is compared with what is at the old identity, of which
-        // the stack no longer says anything.
-        let expected =
-            |name: &str| turn.is != "~" || name == turn.at || name == "Files" || turn.with.contains_key(name);
+        // A replacement is compared with what is at the old identity, of which the stack no longer says anything.
+        let shows = turn.shows.as_deref().unwrap_or(&turn.at);
+        let expected = |name: &str| turn.is != "~" || name == shows || turn.with.contains_key(name);
         let elsewhere = change.edits.iter().find(|edit| !expected(edit.path.property()));
         assert!(elsewhere.is_none(), "{told}: more than that differs: {elsewhere:#?}");
         road.must(&stack, Mode::Apply, &told).await;

@@ -14,7 +14,8 @@
 //! People expect that a stack with a site can be destroyed, and a bucket must be empty for that; and nothing that
 //! someone else put there may be lost. So a deletion removes exactly the objects with our mark. In a versioned bucket
 //! it removes their versions, too, each only if that very version bears our mark, and the delete markers of keys all
-//! of whose versions are ours. What remains is named when the bucket refuses to be deleted.
+//! of whose versions are ours; where an older version of someone else's would come to light, a delete marker hides it
+//! as our version did. What remains is named when the bucket refuses to be deleted.
 //!
 //! # Writing
 //! Uploads are conditional: a new key must be free (`If-None-Match`), a known one must be what the plan saw

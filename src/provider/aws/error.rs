@@ -13,7 +13,7 @@ use super::connect::PlainHttp;
 use crate::model::{Cloud, CloudError, ErrorKind};
 
 /// The documented time within which a new role can be named in another policy everywhere.
-const PRINCIPAL_SETTLES: Duration = Duration::from_secs(120);
+const PRINCIPAL_SETTLES: Duration = Duration::from_mins(2);
 
 /// What a failed send means.
 pub(super) fn attempt<E>(call: Call, name: &str, failure: &SdkError<E, HttpResponse>) -> Attempt
@@ -153,7 +153,7 @@ where
         });
         let connecting = error
             .downcast_ref::<hyper_util::client::legacy::Error>()
-            .is_some_and(|client| client.is_connect());
+            .is_some_and(hyper_util::client::legacy::Error::is_connect);
         // The type of the SDK's own time-out is private; its text says which of the two it was.
         let text = error.to_string();
         if refused

@@ -89,7 +89,8 @@ impl Aws {
     }
 
     async fn clients(&self) -> Result<&Clients, CloudError> {
-        self.clients.get_or_try_init(|| connect::connect(&self.place, &self.access)).await
+        // On the heap: it is needed once, and would otherwise make room for itself in every request's future.
+        self.clients.get_or_try_init(|| Box::pin(connect::connect(&self.place, &self.access))).await
     }
 
     async fn iam(&self) -> Result<&aws_sdk_iam::Client, CloudError> {

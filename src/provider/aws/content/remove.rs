@@ -1,6 +1,6 @@
 //! Removes objects, only those that bear our mark.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -21,6 +21,8 @@ const VERSIONS: usize = 100_000;
 struct Target {
     key: String,
     version: Option<String>,
+    /// Whether it is what one sees without asking for a version.
+    current: bool,
 }
 
 /// Removes those of these objects that are still ours.
@@ -31,7 +33,7 @@ pub(super) async fn remove(
     keys: Vec<String>,
     owner: &Owner,
 ) -> Result<(), CloudError> {
-    let targets = keys.into_iter().map(|key| Target { key, version: None }).collect();
+    let targets = keys.into_iter().map(|key| Target { key, version: None, current: true }).collect();
     let (ours, _) = sort(aws, bucket, prefix, targets, owner).await?;
     delete(aws, bucket, &ours).await
 }
@@ -44,14 +46,24 @@ pub(super) async fn remove_all(
     owner: &Owner,
 ) -> Result<(), CloudError> {
     let Some((versions, markers)) = optional(list(aws, bucket, prefix).await)? else { return Ok(()) };
-    let (mut targets, foreign) = sort(aws, bucket, prefix, versions, owner).await?;
-    let ours = |key: &str| targets.iter().any(|target| target.key == key);
-    let theirs = |key: &str| foreign.iter().any(|target| target.key == key);
-    let markers: Vec<Target> =
-        markers.into_iter().filter(|marker| ours(&marker.key) && !theirs(&marker.key)).collect();
-    // Versions first: a marker that went before its versions would show them again.
-    delete(aws, bucket, &targets).await?;
-    targets.clear();
+    let (ours, theirs) = sort(aws, bucket, prefix, versions, owner).await?;
+    let own_keys: BTreeSet<&str> = ours.iter().map(|target| target.key.as_str()).collect();
+    let shared_keys: BTreeSet<&str> = theirs.iter().map(|target| target.key.as_str()).collect();
+    let markers: Vec<Target> = markers
+        .into_iter()
+        .filter(|marker| own_keys.contains(marker.key.as_str()) && !shared_keys.contains(marker.key.as_str()))
+        .collect();
+    // Where someone else's older version would come to light, a marker takes the place of ours.
+    let hidden: Vec<Target> = ours
+        .iter()
+        .filter(|target| {
+            target.current && target.version.is_some() && shared_keys.contains(target.key.as_str())
+        })
+        .map(|target| Target { version: None, ..target.clone() })
+        .collect();
+    delete(aws, bucket, &hidden).await?;
+    delete(aws, bucket, &ours).await?;
+    // Last: a marker that went before its versions would show them again.
     delete(aws, bucket, &markers).await
 }
 
@@ -60,9 +72,10 @@ async fn list(aws: &Aws, bucket: &str, prefix: &str) -> Result<(Vec<Target>, Vec
     let s3 = aws.s3().await?;
     let (mut versions, mut markers) = (Vec::new(), Vec::new());
     let (mut key, mut version): (Option<String>, Option<String>) = (None, None);
-    let target = |key: Option<&str>, version: Option<&str>| Target {
+    let target = |key: Option<&str>, version: Option<&str>, current: Option<bool>| Target {
         key: key.unwrap_or_default().to_owned(),
         version: version.map(str::to_owned),
+        current: current.unwrap_or(false),
     };
     loop {
         let page = aws
@@ -75,8 +88,14 @@ async fn list(aws: &Aws, bucket: &str, prefix: &str) -> Result<(Vec<Target>, Vec
                     .send()
             })
             .await?;
-        versions.extend(page.versions().iter().map(|found| target(found.key(), found.version_id())));
-        markers.extend(page.delete_markers().iter().map(|found| target(found.key(), found.version_id())));
+        versions.extend(
+            page.versions().iter().map(|found| target(found.key(), found.version_id(), found.is_latest())),
+        );
+        markers.extend(
+            page.delete_markers()
+                .iter()
+                .map(|found| target(found.key(), found.version_id(), found.is_latest())),
+        );
         if versions.len() + markers.len() > VERSIONS {
             return Err(too_many(bucket, prefix));
         }
