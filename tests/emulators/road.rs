@@ -52,9 +52,7 @@ impl Road {
         std::fs::write(&file, serde_yaml::to_string(&stack).unwrap()).unwrap();
         let source = Source { file, variables: Vec::new(), environment: Vec::new() };
         let dialect = Dialect { catalogue: &self.catalogue, trust: mcm::trust::expand };
-        mcm::stack::parse(&source, dialect)
-            .map(|(stack, _)| stack)
-            .unwrap_or_else(|wrong| panic!("{wrong:#?}"))
+        mcm::stack::parse(&source, dialect).map_or_else(|wrong| panic!("{wrong:#?}"), |(stack, _)| stack)
     }
 
     pub async fn plan(&self, stack: &Stack, mode: Mode) -> (Plan, Inventory) {

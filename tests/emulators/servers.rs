@@ -47,7 +47,7 @@ impl Emulator {
             let mut process =
                 command(port, data.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let began = Instant::now();
-            while process.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(60) {
+            while process.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_mins(1) {
                 if answers(port) {
                     let endpoint = format!("http://127.0.0.1:{port}");
                     return Self { name, endpoint, process, _data: data };
