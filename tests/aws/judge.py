@@ -520,6 +520,46 @@ def listing():
     refused("MalformedXML", s3.delete_objects, 400, **bucket, Delete={"Objects": []})
 
 
+def site():
+    """A bucket as a web site: everybody's, by its policy."""
+    bucket = {"Bucket": "judge-one"}
+
+    def visit(path, host="judge-one.s3-website-us-east-1.amazonaws.com"):
+        request = urllib.request.Request(ENDPOINT + path, headers={"host": host})
+        opener = urllib.request.build_opener(Unmoved)
+        try:
+            with opener.open(request) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers.get("location") or error.read().decode()
+
+    same(visit("/")[0], 404)
+    s3.put_bucket_website(**bucket, WebsiteConfiguration={
+        "IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "error.html"},
+        "RoutingRules": [{"Condition": {"KeyPrefixEquals": "old/"}, "Redirect": {"ReplaceKeyPrefixWith": "new/"}}]})
+    for key in ["index.html", "a/index.html", "error.html"]:
+        s3.put_object(**bucket, Key=key, Body=key.encode(), ContentType="text/html")
+    same(visit("/")[0], 403)
+    s3.put_bucket_policy(**bucket, Policy=allow(resource="arn:aws:s3:::judge-one/*", Principal={"AWS": "*"}))
+    same(visit("/"), (200, "index.html"))
+    same(visit("/a/"), (200, "a/index.html"))
+    same(visit("/a"), (302, "/a/"))
+    same(visit("/none"), (404, "error.html"))
+    same(visit("/old/x"), (301, "http://judge-one.s3-website-us-east-1.amazonaws.com/new/x"))
+    same(visit("/", "judge-none.s3-website-us-east-1.localhost")[0], 404)
+    s3.delete_bucket_policy(**bucket)
+    s3.delete_bucket_website(**bucket)
+    for key in ["index.html", "a/index.html", "error.html"]:
+        s3.delete_object(**bucket, Key=key)
+
+
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection."""
+
+    def redirect_request(self, *_):
+        return None
+
+
 def versions():
     bucket = {"Bucket": "judge-one"}
     s3.put_object(**bucket, Key="v", Body=b"0")
@@ -599,7 +639,7 @@ def command_line():
 
 
 for part in [identity, unsigned, role_life, role_rules, principals, bucket_life, bucket_defaults, bucket_configuration,
-             bucket_policy, objects, versions, parts, command_line]:
+             bucket_policy, objects, site, versions, parts, command_line]:
     part()
 s3.delete_bucket(Bucket="judge-one")
 same(s3.list_buckets()["Buckets"], [])

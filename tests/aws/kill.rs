@@ -25,6 +25,7 @@ fn iam(endpoint: &str) -> aws_sdk_iam::Client {
 }
 
 /// The program, serving a folder in a process of its own.
+#[expect(clippy::zombie_processes, reason = "the caller ends it, and waits for it")]
 fn serve(data: &std::path::Path) -> (Child, Endpoints) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
         .args(["sandbox", "serve", "--data"])

@@ -45,6 +45,9 @@ impl Caller {
 
 /// Answers one request.
 pub fn handle(world: &mut World, request: &Request) -> Response {
+    if let Some(bucket) = s3::website::host(request) {
+        return s3::website::handle(world, request, bucket);
+    }
     match service(request).as_deref() {
         Some("s3") => s3::handle(world, request),
         Some("iam") => query::handle(world, request, &iam::SERVICE),

@@ -19,6 +19,7 @@ mod read;
 mod record;
 mod tagging;
 mod versions;
+pub(super) mod website;
 mod write;
 
 use bytes::Bytes;
