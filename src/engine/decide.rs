@@ -1,6 +1,6 @@
 //! One resource: what it is now, what it shall be, hence what will happen to it. Pure.
 
-use super::diff::{diff, normalise};
+use super::diff::{diff, hide, normalise};
 use super::resolve::View;
 use super::undo;
 use crate::model::{
@@ -119,7 +119,7 @@ impl Draft<'_> {
     /// An object stands at the desired identity.
     fn existing(self, live: &Live) -> Result<Change, Diagnostic> {
         let schema = self.resource.schema;
-        let before = normalise(schema, &live.properties);
+        let before = hide(&normalise(schema, &live.properties), &self.properties);
         let edits = diff(schema, &before, &self.properties);
         let whose = whose(self.facts, &self.resource.address, schema, live, self.owned);
         if let Condition::SoftDeleted { until } = &live.condition {
@@ -246,7 +246,7 @@ impl Draft<'_> {
             return Err(self.taken(&live.id, "it stands where the replacement would go"));
         }
         let schema = self.resource.schema;
-        let before = normalise(schema, &former.properties);
+        let before = hide(&normalise(schema, &former.properties), &self.properties);
         let edits = diff(schema, &before, &self.properties);
         let former_id = former_id.cloned();
         Ok(Change { former_id, ..self.change(Action::Replace, Some(before), edits, Op::Create) })

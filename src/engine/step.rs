@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::diff::{diff, normalise};
+use super::diff::{diff, expose, hide, normalise};
 use crate::model::{
-    Address, CloudError, CloudId, Condition, Create, Delete, ErrorKind, Event, Live, Map, Op, Owner, Path,
-    Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
+    Address, CloudError, CloudId, Condition, Create, Delete, Edit, ErrorKind, Event, Live, Map, Op, Owner,
+    Path, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
 };
 
 /// A change is sent at most so often when it is not known what became of it.
@@ -86,10 +86,11 @@ async fn create(
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Live, CloudError> {
+    let properties = expose(&task.properties);
     let request = Create {
         ty: &task.ty,
         id: &task.id,
-        properties: &task.properties,
+        properties: &properties,
         owner: &task.owner,
         secrets: task.secrets,
     };
@@ -152,17 +153,17 @@ async fn update(
     let Some(before) = before else {
         return Err(vanished(task));
     };
-    let edits = diff(task.schema, &normalise(task.schema, &before.properties), &task.properties);
-    let changed: Vec<Path> = edits.into_iter().map(|edit| edit.path).collect();
+    let changed: Vec<Path> = differences(task, before).into_iter().map(|edit| edit.path).collect();
     let marked = !task.schema.marked || before.owner.as_ref() == Some(&task.owner);
     if changed.is_empty() && marked {
         return Ok(before.clone());
     }
+    let properties = expose(&task.properties);
     let request = Update {
         ty: &task.ty,
         id: &task.id,
         before,
-        properties: &task.properties,
+        properties: &properties,
         changed: &changed,
         owner: &task.owner,
         secrets: task.secrets,
@@ -195,11 +196,12 @@ async fn restore(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Live, CloudError> {
     let before = task.before.as_ref().ok_or_else(|| vanished(task))?;
+    let properties = expose(&task.properties);
     let request = Restore {
         ty: &task.ty,
         id: &task.id,
         before,
-        properties: &task.properties,
+        properties: &properties,
         owner: &task.owner,
         secrets: task.secrets,
     };
@@ -254,11 +256,16 @@ async fn converged(task: &Task, clouds: &impl Provider, mut live: Live) -> Resul
 
 /// The first difference between what is live and what was planned.
 fn difference(task: &Task, live: &Live) -> Option<(Path, String, String)> {
-    let edits = diff(task.schema, &normalise(task.schema, &live.properties), &task.properties);
     let show = |value: Option<Value>| {
         value.map_or_else(|| "not set".to_owned(), |value| value.to_json().to_string())
     };
-    edits.into_iter().next().map(|edit| (edit.path, show(edit.before), show(edit.after)))
+    differences(task, live).into_iter().next().map(|edit| (edit.path, show(edit.before), show(edit.after)))
+}
+
+/// What has to change for a live object to be as planned.
+fn differences(task: &Task, live: &Live) -> Vec<Edit> {
+    let live = hide(&normalise(task.schema, &live.properties), &task.properties);
+    diff(task.schema, &live, &task.properties)
 }
 
 /// What the plan showed as following from the properties must be so: others were planned with it.

@@ -7,7 +7,7 @@
 //! For each command: wall time, how many requests it sent, the longest chain of requests of which each began after
 //! the one before it had ended (its critical path), the most requests at once, and the peak of its memory. The wall
 //! time is at least `chain x latency`; how close it comes says how little else it waits for.
-#![expect(missing_docs, clippy::print_stdout, reason = "a program that prints its results")]
+#![expect(clippy::print_stdout, reason = "a program that prints its results")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may panic")]
 
 use std::io::{Read as _, Write as _};

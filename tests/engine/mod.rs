@@ -369,10 +369,20 @@ async fn secrets_reach_requests_and_no_plan() {
     let (plan, _) = world.plan(&secret, Mode::Apply).await.unwrap();
     assert!(!serde_json::to_string(&plan).unwrap().contains("key-1"));
     world.apply(&secret).await;
-    assert_eq!(
-        world.cloud.objects.lock().unwrap()["b"].properties["Link"],
-        Value::Secret(Secret::new("key-1"))
-    );
+    assert_eq!(world.cloud.objects.lock().unwrap()["b"].properties["Link"], "key-1".into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sensitive_value_is_sent_in_clear_and_shown_on_neither_side() {
+    let with = |text: &str| stack(vec![resource(&THING, "a", &[("Link", Value::Secret(Secret::new(text)))])]);
+    let mut world = World::default();
+    applied(&world.apply(&with("canary-one")).await);
+    assert_eq!(world.cloud.objects.lock().unwrap()["a"].properties["Link"], "canary-one".into());
+    assert!(world.plan(&with("canary-one"), Mode::Apply).await.unwrap().0.is_empty());
+    let (plan, _) = world.plan(&with("canary-two"), Mode::Apply).await.unwrap();
+    assert_eq!(plan.change(&Address::resource("a")).unwrap().action, Action::Update);
+    assert!(!serde_json::to_string(&plan).unwrap().contains("canary"), "{plan:?}");
+    assert!(!format!("{plan:?}").contains("canary"), "{plan:?}");
 }
 
 #[tokio::test(start_paused = true)]
