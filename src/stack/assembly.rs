@@ -40,7 +40,7 @@ pub(super) fn assemble(
     let mut schemas: Schemas = drafts.iter().map(|draft| (draft.address.clone(), draft.schema)).collect();
 
     let mut first = FirstPass::new(&drafts, &stack, check, trusts.edges, &schemas, report);
-    stack.resources = first.sound.clone();
+    stack.resources.clone_from(&first.sound);
     expand(&stack, trusts, &mut drafts, &mut offers, &mut schemas, report);
     substitute(&mut drafts, &offers, growth, report);
     stack.resources = drafts

@@ -4,6 +4,8 @@
 //! evaluated a text with `${…}` is allowed in its stead. Rules over several properties, references and duplicates
 //! are left to `mcm validate`.
 
+use std::fmt::Write as _;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map as Object, Value as Json, json};
 
@@ -234,7 +236,8 @@ fn portable(pattern: &str) -> Option<String> {
         if code > 0xffff {
             return None;
         }
-        plain.push_str(&format!(r"\u{code:04x}"));
+        // Writing into a `String` does not fail.
+        let _ = write!(plain, r"\u{code:04x}");
         rest = behind;
     }
     plain.push_str(rest);

@@ -210,8 +210,8 @@ fn read_text(path: &FilePath) -> Result<String, Diagnostic> {
             .hint("a file is for people to read: split it"));
     }
     String::from_utf8(bytes).map_err(|why| {
-        let line =
-            1 + why.as_bytes()[..why.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        let valid = &why.as_bytes()[..why.utf8_error().valid_up_to()];
+        let line = valid.split(|&byte| byte == b'\n').count();
         Diagnostic::error(format!("{shown} is not UTF-8 text"))
             .detail(format!("the first byte that is not stands on line {line}"))
             .hint("save the file as UTF-8")

@@ -31,10 +31,10 @@ impl Report {
         if diagnostic.severity == Severity::Error {
             self.errors += 1;
         }
-        if !self.is_full() {
-            self.found.push(diagnostic);
-        } else {
+        if self.is_full() {
             self.untold += 1;
+        } else {
+            self.found.push(diagnostic);
         }
     }
 

@@ -384,15 +384,16 @@ impl Target<'_> {
                 [first, ..] if outputs.contains(first) => {
                     Some(Reference { address: address.clone(), attribute })
                 }
-                [first, rest @ ..] => match names.get(first) {
-                    Some(target) => target.refer(&format!("{name}.{first}"), rest, spot, report),
-                    None => {
+                [first, rest @ ..] => {
+                    if let Some(target) = names.get(first) {
+                        target.refer(&format!("{name}.{first}"), rest, spot, report)
+                    } else {
                         let hint =
                             report.suggest(first, outputs.iter().copied().chain(names.keys().copied()));
                         spot.error(report, format!("`{name}` has no output and no resource `{first}`"), hint);
                         None
                     }
-                },
+                }
             },
         }
     }

@@ -190,7 +190,7 @@ impl<'a> Checker<'a> {
                 self.report.error(&node.place, format!("`{path}` cannot be {text:?}"), hint);
             }
             None => {
-                self.mismatch(node, path, &format!("one of {}", quoted(words)), "write one of these words")
+                self.mismatch(node, path, &format!("one of {}", quoted(words)), "write one of these words");
             }
         }
         node.value()
@@ -334,9 +334,10 @@ impl<'a> Checker<'a> {
         let wanted = Sort::of(shape);
         if wanted != Sort::Any && found != Sort::Any && wanted != found {
             let lone = template.parts().len() == 1;
-            let summary = match lone {
-                true => format!("`{path}` is to be {}, but this refers to {}", wanted.noun(), found.noun()),
-                false => format!("`{path}` is to be {}, but this is a text", wanted.noun()),
+            let summary = if lone {
+                format!("`{path}` is to be {}, but this refers to {}", wanted.noun(), found.noun())
+            } else {
+                format!("`{path}` is to be {}, but this is a text", wanted.noun())
             };
             let hint = if lone { "refer to another attribute" } else { "let `${…}` be the whole value" };
             self.report.error(&node.place, summary, hint);

@@ -12,7 +12,7 @@ const QUOTED: usize = 1000;
 /// A file's text, with its lines found.
 pub(super) struct Text {
     path: Arc<PathBuf>,
-    text: String,
+    whole: String,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
 }
@@ -47,7 +47,7 @@ impl Text {
                 lines.push(index + 1);
             }
         }
-        Arc::new(Self { path: Arc::new(path.to_owned()), text, lines })
+        Arc::new(Self { path: Arc::new(path.to_owned()), whole: text, lines })
     }
 
     /// The file.
@@ -57,19 +57,19 @@ impl Text {
 
     /// The whole text.
     pub(super) fn as_str(&self) -> &str {
-        &self.text
+        &self.whole
     }
 
     /// A line, counted from 1, without its break; empty past the end.
     fn line(&self, number: usize) -> &str {
         let Some(&start) = self.lines.get(number.wrapping_sub(1)) else { return "" };
-        let end = self.lines.get(number).copied().unwrap_or(self.text.len());
-        self.text[start..end].trim_end_matches(['\n', '\r'])
+        let end = self.lines.get(number).copied().unwrap_or(self.whole.len());
+        self.whole[start..end].trim_end_matches(['\n', '\r'])
     }
 
     /// The byte at a mark, at most the end of its line.
     fn byte(&self, mark: Mark) -> usize {
-        let Some(&start) = self.lines.get(mark.line.wrapping_sub(1)) else { return self.text.len() };
+        let Some(&start) = self.lines.get(mark.line.wrapping_sub(1)) else { return self.whole.len() };
         let line = self.line(mark.line);
         start + line.char_indices().nth(mark.column.saturating_sub(1)).map_or(line.len(), |(byte, _)| byte)
     }
@@ -78,7 +78,7 @@ impl Text {
     fn mark(&self, byte: usize) -> Mark {
         let line = self.lines.partition_point(|&start| start <= byte);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        Mark { line, column: self.text[start..byte].chars().count() + 1 }
+        Mark { line, column: self.whole[start..byte].chars().count() + 1 }
     }
 
     /// From one mark to another. A mark past the last line is brought back to the end of what is written.
@@ -91,12 +91,12 @@ impl Text {
         {
             return mark;
         }
-        self.mark(self.text.trim_end().len())
+        self.mark(self.whole.trim_end().len())
     }
 
     /// The character at a byte.
     pub(super) fn character(self: &Arc<Self>, byte: usize) -> Place {
-        let width = self.text[byte..].chars().next().map_or(0, char::len_utf8);
+        let width = self.whole[byte..].chars().next().map_or(0, char::len_utf8);
         Place { file: Arc::clone(self), start: self.mark(byte), end: self.mark(byte + width) }
     }
 
@@ -128,7 +128,7 @@ impl Place {
     /// The characters themselves, as written.
     pub(super) fn raw(&self) -> &str {
         let (start, end) = (self.file.byte(self.start), self.file.byte(self.end));
-        &self.file.text[start..end.max(start)]
+        &self.file.whole[start..end.max(start)]
     }
 
     /// The place of `needle` within this one, at its `nth` occurrence from 0; this place if it is not there as

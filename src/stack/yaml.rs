@@ -122,7 +122,7 @@ impl Builder<'_> {
             | Event::StreamEnd
             | Event::DocumentStart(_)
             | Event::DocumentEnd => true,
-            Event::Alias(anchor) => self.alias(anchor, place),
+            Event::Alias(anchor) => self.alias(anchor, &place),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 let merge = plain && text == "<<";
@@ -195,15 +195,15 @@ impl Builder<'_> {
         true
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> bool {
+    fn alias(&mut self, anchor: usize, place: &Place) -> bool {
         let Some(size) = self.anchors.get(&anchor).map(Node::size) else {
             let hint = "an alias can only repeat what is complete above it";
-            self.report.error(&place, "this alias stands inside of what it is to repeat", hint);
+            self.report.error(place, "this alias stands inside of what it is to repeat", hint);
             return false;
         };
         // Counted before it is copied: aliases of aliases grow fast.
         self.nodes += size;
-        if !self.within_budget(&place) {
+        if !self.within_budget(place) {
             return false;
         }
         match self.anchors.get(&anchor).cloned() {

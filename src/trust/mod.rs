@@ -280,5 +280,4 @@ fn said(edge: &TrustEdge, summary: String) -> Diagnostic {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

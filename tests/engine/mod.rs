@@ -266,7 +266,7 @@ async fn an_unclear_answer_is_settled_by_reading() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_usable_yet_is_waited_for_only_where_this_run_made_it() {
-    let settling = ErrorKind::Settling { window: std::time::Duration::from_secs(60) };
+    let settling = ErrorKind::Settling { window: std::time::Duration::from_mins(1) };
     let mut world = World::default();
     world.cloud.fail("create b", Fault::Refuse(settling));
     world.cloud.fail("create b", Fault::Refuse(settling));

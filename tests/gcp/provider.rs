@@ -14,7 +14,7 @@ const PROJECT: &str = "gcp-provider-tests";
 /// A sandbox and the provider over it.
 struct Lab {
     _folder: TempDir,
-    _session: Session,
+    session: Session,
     clouds: Clouds,
     router: Router,
     catalogue: Catalogue,
@@ -39,7 +39,7 @@ impl Lab {
         let gcp = Some(GcpPlace { project: PROJECT.to_owned(), endpoint: None });
         let clouds = Clouds { gcp, ..Clouds::default() };
         let router = Router::new(&clouds, &access(&session.endpoints.gcp, GCP_TOKEN));
-        Self { _folder: folder, _session: session, clouds, router, catalogue: provider::catalogue() }
+        Self { _folder: folder, session, clouds, router, catalogue: provider::catalogue() }
     }
 
     fn thing(&self, ty: &str) -> Thing<'_> {
@@ -186,6 +186,7 @@ impl Thing<'_> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life, told in order")]
 async fn a_pool_and_its_providers() {
     let lab = &Lab::new().await;
     let pools = lab.thing("iam.googleapis.com/WorkloadIdentityPool");
@@ -452,7 +453,7 @@ async fn a_service_and_a_database() {
 async fn the_guard_knows_the_project() {
     let lab = Lab::new().await;
     assert!(lab.router.guard().await.is_empty());
-    let endpoint = &lab._session.endpoints.gcp;
+    let endpoint = &lab.session.endpoints.gcp;
     let guard = async |project: &str, access: Access| {
         let gcp = Some(GcpPlace { project: project.to_owned(), endpoint: None });
         let mut found = Router::new(&Clouds { gcp, ..Clouds::default() }, &access).guard().await;

@@ -16,6 +16,7 @@ fn fits(root: &Json, schema: &Json, value: &Json) -> bool {
     found.is_empty()
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each keyword of JSON Schema")]
 fn check(root: &Json, schema: &Json, value: &Json, at: &str, found: &mut Vec<String>) {
     let schema = match schema {
         Json::Bool(true) => return,
@@ -59,7 +60,7 @@ fn check(root: &Json, schema: &Json, value: &Json, at: &str, found: &mut Vec<Str
                             found.push(format!("{at}/{key}: additionalProperties"));
                         }
                         ("additionalProperties", None) => {
-                            check(root, rule, item, &format!("{at}/{key}"), found)
+                            check(root, rule, item, &format!("{at}/{key}"), found);
                         }
                         _ => {}
                     }

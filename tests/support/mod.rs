@@ -17,7 +17,7 @@ pub fn root() -> &'static Path {
 pub fn judges(suite: &str, modules: &[&str]) -> Option<PathBuf> {
     let folder = std::env::var_os("MCM_JUDGES").map_or_else(|| root().join(".judges"), PathBuf::from);
     let python = folder.join("bin/python");
-    let imports = modules.iter().map(|module| format!("import {module}\n")).collect::<String>();
+    let imports = format!("import {}", modules.join(", "));
     let able = Command::new(&python).args(["-c", &imports]).output().is_ok_and(|done| done.status.success());
     if able {
         return Some(python);

@@ -278,6 +278,5 @@ fn check_statement(at: &str, elements: &Map, usage: Use, wrong: &mut Vec<String>
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 #[path = "policy_tests.rs"]
 mod tests;

@@ -154,5 +154,4 @@ pub(crate) fn schemas() -> impl Iterator<Item = &'static Schema> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

@@ -64,11 +64,8 @@ impl Gcp {
             return Err(CloudError { hint: Some(hint.to_owned()), ..error });
         }
         let path = format!("v3/projects/{}", self.place.project);
-        let error = match self.rest(Call::Read, call, Service::Projects, http::Method::GET, &path, None).await
-        {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let answer = self.rest(Call::Read, call, Service::Projects, http::Method::GET, &path, None).await;
+        let Err(error) = answer else { return Ok(()) };
         if matches!(error.kind, ErrorKind::Settling { .. }) {
             // Fresh projects have this API switched off, and a stack may be about to switch it on. The one that
             // switches others on is always there.

@@ -63,7 +63,6 @@ fn unreadable(path: &Path, why: &std::io::Error) -> CloudError {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -152,6 +152,9 @@ async fn found_where_googles_tools_find_them() {
     assert_eq!(find_token(folder, None, &environment).await.as_deref(), Ok("from-aws"));
 }
 
+/// A credentials file, the environment, and what is said.
+type Case<'a> = (Option<Json>, &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn without_any_it_says_how_to_get_some() {
     let folder = tempfile::tempdir().unwrap();
@@ -168,7 +171,7 @@ async fn without_any_it_says_how_to_get_some() {
         ("AWS_REGION", "eu-west-1"),
     ];
     let missing = folder.join("missing.json").display().to_string();
-    let cases: [(Option<Json>, &[(&str, &str)], &str); 9] = [
+    let cases: [Case<'_>; 9] = [
         (None, &[("GCE_METADATA_HOST", "127.0.0.1:9")], "there are no application-default credentials"),
         (None, &[("GOOGLE_APPLICATION_CREDENTIALS", &missing)], "missing.json"),
         (Some(json!({ "type": "gold" })), &[], "credentials of the type `gold`"),
