@@ -63,7 +63,10 @@ fn steady(ran: &Ran) -> String {
     let text = ran.all();
     let text = regex::Regex::new(r"in \d+\.\d s").unwrap().replace_all(&text, "in TIME").into_owned();
     let text = regex::Regex::new(r"127\.0\.0\.1:\d+").unwrap().replace_all(&text, "ENDPOINT").into_owned();
-    regex::Regex::new(r"\(?request (id: )?[0-9A-Za-z-]+\)?").unwrap().replace_all(&text, "REQUEST").into_owned()
+    regex::Regex::new(r"\(?request (id: )?[0-9A-Za-z-]+\)?")
+        .unwrap()
+        .replace_all(&text, "REQUEST")
+        .into_owned()
 }
 
 const APPLY: &[&str] = &["apply", "--sandbox", "--auto-approve"];
