@@ -97,6 +97,11 @@ impl Job {
         let counts = Counts::of(&plan);
         let held = summary::held(&plan);
         let answer = signals.or(self.ask(&plan, context)).await?;
+        // A person takes time to answer; what was read before is read again.
+        let inventory = match answer {
+            Answer::Yes => signals.or(Box::pin(survey(&ready.loaded, &ready.state, &reach.router))).await?,
+            Answer::Automatic | Answer::No => inventory,
+        };
         let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
         let progress = self.progress(context);
         let (start, done) = (Instant::now(), AtomicUsize::new(0));

@@ -127,8 +127,32 @@ struct Run {
 impl Run {
     /// What a rollback must look at: what is done, and what failed half-way, in the order it ended.
     fn undoable(&self) -> Vec<Done> {
-        let failed = self.failed.iter().map(|&step| Done { step, complete: false, wrote: None });
+        let failed = self.failed.iter().zip(&self.failures).map(|(&step, failure)| Done {
+            step,
+            complete: false,
+            refused: nothing_was_made(&failure.error),
+            wrote: None,
+        });
         self.done.iter().cloned().chain(failed).collect()
+    }
+}
+
+/// Whether an error says that a creation did not happen, not even in part.
+fn nothing_was_made(error: &CloudError) -> bool {
+    match error.kind {
+        ErrorKind::AlreadyExists
+        | ErrorKind::Denied
+        | ErrorKind::Throttled
+        | ErrorKind::Unreachable
+        | ErrorKind::Settling { .. }
+        | ErrorKind::WrongAccount => true,
+        // Our own codes say that it is there and not as it should be.
+        ErrorKind::Invalid => !matches!(error.code.as_str(), "NotConverged" | "NotAsPlanned"),
+        ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::Credentials
+        | ErrorKind::NotEmpty
+        | ErrorKind::Unknown => false,
     }
 }
 
@@ -221,7 +245,7 @@ async fn forward<L: Ledger>(
                     let (address, op) = (task.address.clone(), task.op);
                     events(Event::Finished { step, address, op, phase: Phase::Apply, took });
                     schedule.finish(plan, step.0);
-                    run.done.push(Done { step, complete: true, wrote: live });
+                    run.done.push(Done { step, complete: true, refused: false, wrote: live });
                 }
                 (Err(error), _) => fail(plan, step, error, &mut run, events),
                 (Ok(_), None) => unreachable!("a step in flight has its task"),

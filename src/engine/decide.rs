@@ -67,9 +67,15 @@ pub(super) fn desired(facts: &Facts<'_>, resource: &Resource, view: &View<'_>) -
     let live = facts.inventory.at(&resource.address);
     let former = owned.filter(|owned| owned.ty != resource.ty || Some(&owned.id) != id.as_ref());
     let former_live = former.and(facts.inventory.recorded_at(&resource.address));
-    let draft = Draft { facts, resource, properties, id, owned: owned.filter(|_| former.is_none()) };
-    if let Some(former) = former_live.filter(|live| live.condition == Condition::Ready) {
-        return draft.replace_by_another(former, former_live.map(|live| &live.id));
+    // Changed back to an object that an unfinished replacement has left standing: it is still ours.
+    let left = facts.state.replaced.get(&resource.address);
+    let left = left.filter(|left| left.ty == resource.ty && Some(&left.id) == id.as_ref());
+    let taken_back = left.is_some();
+    let owned_here = owned.filter(|_| former.is_none()).or(left);
+    let draft = Draft { facts, resource, properties, id, owned: owned_here, taken_back };
+    if let (Some(owned), Some(live)) = (former, former_live.filter(|live| live.condition == Condition::Ready))
+    {
+        return draft.replace_former(owned, live);
     }
     match live {
         Some(live) => draft.existing(live),
@@ -84,6 +90,8 @@ struct Draft<'a> {
     properties: Map,
     id: Option<CloudId>,
     owned: Option<&'a Owned>,
+    /// Whether `owned` is what an unfinished replacement has left standing.
+    taken_back: bool,
 }
 
 impl Draft<'_> {
@@ -126,6 +134,9 @@ impl Draft<'_> {
             return self.restore(live, before, edits, *until, &whose);
         }
         match whose {
+            Whose::Ours if self.taken_back => {
+                self.adopt(before, edits, "its unfinished replacement is taken back".to_owned())
+            }
             Whose::Ours => self.keep(live, before, edits),
             Whose::OursUnrecorded => {
                 let reason = "it bears this stack's mark, and the state did not know it".to_owned();
@@ -234,7 +245,29 @@ impl Draft<'_> {
         Ok(change)
     }
 
-    /// The identity changed: a new one is made, then the old one is deleted.
+    /// The identity changed. What happens to the old object depends on whose it is by now.
+    fn replace_former(self, owned: &Owned, former: &Live) -> Result<Change, Diagnostic> {
+        let address = &self.resource.address;
+        if let Whose::Foreign(why) = whose(self.facts, address, self.resource.schema, former, Some(owned)) {
+            let summary =
+                format!("{address}: its former object `{}` is not this stack's any more", former.id);
+            return Err(self
+                .error(summary)
+                .detail(format!("{why}."))
+                .hint(format!("let go of it with `mcm state rm {address}`, then plan again")));
+        }
+        if owned.ty != self.resource.ty && Some(&former.id) == self.id.as_ref() {
+            let summary = format!("{address}: its type changes, and its name stays `{}`", former.id);
+            return Err(self.error(summary).hint("give it another name, or make it another entry"));
+        }
+        if owned.retain || self.resource.lifecycle.on_delete == OnDelete::Retain {
+            let reason = "its identity changes; the former one is left in place: `onDelete: retain`";
+            return Ok(self.create(Some(reason.to_owned())));
+        }
+        self.replace_by_another(former, Some(&former.id))
+    }
+
+    /// A new one is made, then the old one is deleted.
     fn replace_by_another(self, former: &Live, former_id: Option<&CloudId>) -> Result<Change, Diagnostic> {
         if self.is_protected() {
             return Err(self.protected("replaced", "its identity changes"));

@@ -36,9 +36,10 @@ fn hide_value(live: &Value, desired: &Value) -> Value {
         (Value::Text(text), Value::Secret(_)) => Value::Secret(Secret::new(text.clone())),
         (Value::Map(live), Value::Map(desired)) => Value::Map(hide(live, desired)),
         (Value::List(live), Value::List(desired)) => {
-            let counterpart = |index: usize| desired.get(index).unwrap_or(&Value::Null);
-            let hidden = live.iter().enumerate().map(|(index, item)| hide_value(item, counterpart(index)));
-            Value::List(hidden.collect())
+            // Which item is whose counterpart is not known: what is secret in one is hidden in all.
+            let hide =
+                |item: &Value| desired.iter().fold(item.clone(), |item, desired| hide_value(&item, desired));
+            Value::List(live.iter().map(hide).collect())
         }
         (live, _) => live.clone(),
     }

@@ -44,6 +44,7 @@ pub fn plan(
         Mode::Destroy => Vec::new(),
     };
     changes.extend(released(&facts, catalogue, &selection, request.mode, &mut problems));
+    problems.extend(changes.iter().filter_map(|change| unfinished(state, change)));
     if !problems.is_empty() {
         return Err(Diagnostics(problems));
     }
@@ -69,6 +70,23 @@ pub fn plan(
         },
         stack_digest: stack.digest.clone(),
         live_digests: inventory.digests.clone(),
+    })
+}
+
+/// A replacement on top of one that is not finished would lose sight of the first object.
+fn unfinished(state: &State, change: &Change) -> Option<Diagnostic> {
+    let former = state.replaced.get(&change.address)?;
+    let standing = state.resources.get(&change.address)?;
+    let moves = matches!(change.action, Action::Create | Action::Replace)
+        && change.id.as_ref() != Some(&standing.id)
+        && change.id.as_ref() != Some(&former.id);
+    moves.then(|| {
+        let summary = format!(
+            "{}: an earlier replacement is unfinished: `{}` is still there and would be lost sight of",
+            change.address, former.id
+        );
+        Diagnostic::error(summary)
+            .hint("give it the name back that it had then, apply to finish that, and rename it afterwards")
     })
 }
 
@@ -207,6 +225,12 @@ fn released(
         });
     }
     for (address, owned) in state.replaced.iter().filter(|(address, _)| is_selected(selection, address)) {
+        let wanted_again = resources.get(address).is_some_and(|resource| resource.ty == owned.ty)
+            && inventory.at(address).is_some_and(|live| live.id == owned.id);
+        if mode != Mode::Destroy && wanted_again {
+            // The stack was changed back to it before it was deleted.
+            continue;
+        }
         let live = inventory.replaced.get(address).and_then(Observed::live);
         let reason = Some("an earlier run replaced it and did not come to delete it");
         if let Some(schema) = catalogue.get(&owned.ty) {

@@ -225,6 +225,10 @@ impl<'a, L: Ledger> Record<'a, L> {
         match live {
             Some(live) => {
                 let owned = self.owned(task, Some(live), Standing::Ready);
+                let again = |former: &Owned| former.id == owned.id && former.ty == owned.ty;
+                if self.state.replaced.get(&task.address).is_some_and(again) {
+                    self.state.replaced.remove(&task.address);
+                }
                 self.state.resources.insert(task.address.clone(), owned);
                 if let Some((&address, _)) = self.resources.get_key_value(&task.address) {
                     self.view.desire(address, task.properties.clone(), Map::new());

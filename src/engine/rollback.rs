@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::diff::{diff, normalise};
+use super::diff::{diff, hide, normalise};
 use super::record::Record;
 use super::step::{Task, perform};
 use crate::model::{
@@ -17,6 +17,8 @@ pub(super) struct Done {
     pub(super) step: StepId,
     /// Whether it came to its end, or failed and may have left something half made.
     pub(super) complete: bool,
+    /// Whether it failed with an answer that says that nothing was made.
+    pub(super) refused: bool,
     /// The object as the step left it; `None` for a deletion, and for a step that failed.
     pub(super) wrote: Option<Live>,
 }
@@ -87,7 +89,7 @@ async fn undo<L: Ledger>(
     };
     match step.op {
         Op::Create | Op::Restore => {
-            let result = unmake(&task, done.wrote.as_ref(), clouds, events).await;
+            let result = unmake(&task, done, clouds, events).await;
             if result.is_ok() {
                 record.unmade(&task)?;
             }
@@ -105,7 +107,8 @@ async fn undo<L: Ledger>(
             if let Undo::Impossible { why } = &step.undo {
                 return Ok(Err(Stay::Kept(why.clone())));
             }
-            match bring_back(task, record.before(&step.address), clouds, events).await {
+            let before = task.before.clone();
+            match bring_back(task, before.as_ref(), clouds, events).await {
                 Ok(Some((task, live))) => {
                     record.remade(&task, &live)?;
                     Ok(Ok(()))
@@ -126,10 +129,11 @@ async fn read(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, Cloud
 /// Deletes what a step made, if it is still ours and as we left it.
 async fn unmake(
     task: &Task,
-    wrote: Option<&Live>,
+    done: &Done,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
+    let wrote = done.wrote.as_ref();
     let Some(live) = read(task, clouds).await? else { return Ok(()) };
     if matches!(live.condition, Condition::SoftDeleted { .. }) {
         return Ok(());
@@ -142,6 +146,8 @@ async fn unmake(
     if !ours {
         return if wrote.is_some() {
             Err(Stay::Kept("it does not bear this run's mark any more".to_owned()))
+        } else if !task.schema.marked && !done.refused {
+            Err(Stay::Kept("it may be this run's, and stays recorded as being made: apply again".to_owned()))
         } else {
             // The step failed because somebody else's object stands there.
             Ok(())
@@ -166,10 +172,17 @@ async fn put_back(
     let Some(live) = read(task, clouds).await? else {
         return Err(Stay::Kept("it is not there any more".to_owned()));
     };
-    if let Some(path) = wrote.and_then(|wrote| moved(task, wrote, &live)) {
+    if live.owner.is_some() && live.owner != before.owner && live.owner.as_ref() != Some(&task.owner) {
+        return Err(Stay::Kept("it bears another mark now".to_owned()));
+    }
+    let changed = match wrote {
+        Some(wrote) => moved(task, wrote, &live),
+        None => neither(task, before, &live),
+    };
+    if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
-    let properties = normalise(task.schema, &before.properties);
+    let properties = hide(&normalise(task.schema, &before.properties), &task.properties);
     let task = Task { op: Op::Update, before: Some(live), properties, predicted: Map::new(), ..task.clone() };
     perform(&task, clouds, events).await?;
     Ok(())
@@ -192,6 +205,15 @@ async fn bring_back(
     };
     let live = perform(&task, clouds, events).await?;
     Ok(live.map(|live| (task, live)))
+}
+
+/// The first property that is neither as it was nor as a failed step was to make it.
+fn neither(task: &Task, before: &Live, live: &Live) -> Option<String> {
+    let (was, is) = (normalise(task.schema, &before.properties), normalise(task.schema, &live.properties));
+    let from_ours = diff(task.schema, &hide(&is, &task.properties), &task.properties);
+    let from_before = diff(task.schema, &is, &was);
+    let other = |property: &str| from_ours.iter().any(|edit| edit.path.property() == property);
+    from_before.iter().find(|edit| other(edit.path.property())).map(|edit| edit.path.to_string())
 }
 
 /// The first property that is live and not as we wrote it. What the cloud filled in where nothing was desired is no

@@ -1,9 +1,9 @@
 //! YAML -> [`Stack`]: parsing with source locations, variables, references, includes, expansion.
 //!
-//! [`parse`] reads top to bottom: the file becomes a tree with places ([`yaml`]), what is declared and included is
-//! found ([`variables`], [`modules`]), every `${…}` is given its meaning ([`scope`], [`drafts`]), trusts become
-//! resources ([`trust`]), and each resource is checked by its type's schema ([`check`], [`shape`]). No step stops
-//! at the first mistake: the [`report`] gathers them, and a value that is wrong fits everywhere from then on.
+//! `parse` reads top to bottom: the file becomes a tree with places (`yaml`), what is declared and included is
+//! found (`variables`, `modules`), every `${…}` is given its meaning (`scope`, `drafts`), trusts become
+//! resources (`trust`), and each resource is checked by its type's schema (`check`, `shape`). No step stops
+//! at the first mistake: the `report` gathers them, and a value that is wrong fits everywhere from then on.
 //!
 //! Nothing here touches a cloud. The files that are read: the stack file, files of variables, included parts, and
 //! the folders whose content a stack uploads.

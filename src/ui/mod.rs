@@ -1,6 +1,6 @@
 //! Plans, progress and diagnostics for people, and the same for programs. The only room that prints.
 //!
-//! - Results go to stdout, all else to stderr ([`print`]).
+//! - Results go to stdout, all else to stderr (`print`).
 //! - Nothing a cloud or a file said reaches a terminal or a pipeline's log unescaped ([`text`]).
 //! - Colour only adds: every line means the same without it ([`Style`]).
 //! - Rendering is pure: text out of a plan, an event or an error. What prints it is `cli`.

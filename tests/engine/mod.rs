@@ -1,6 +1,7 @@
 //! The engine over a made-up cloud: what is planned, what is sent, what is left after a failure.
 
 mod fake;
+mod replacing;
 mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
