@@ -133,6 +133,11 @@ impl From<StoreError> for Failure {
                 Exit::Invalid,
                 "it is left as it is. Restore it from a copy; or move it away and take the objects back with `mcm import`",
             ),
+            StoreError::Journal { .. } => (
+                Exit::Invalid,
+                "it is left as it is. It holds how to undo a run that is not over; to go forward it is not needed: \
+                 move it away, and `mcm apply` goes on from the state and what is live",
+            ),
             StoreError::Newer { .. } => (Exit::Invalid, "use the newer mcm; the file is left as it is"),
             StoreError::OtherStack { .. } => (
                 Exit::Invalid,

@@ -1,6 +1,7 @@
 //! `mcm import`: the stack owns, from now on, an object that is there already.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::model::{
     Action, Address, CloudId, Condition, Diagnostic, Ledger as _, Live, Mode, Nonce, OnDelete, Owned,
     Provider as _, Read, Resource, Standing, Value,
 };
+use crate::store::{self, Folder, Lock, Store};
 use crate::ui;
 
 /// Take an object that exists already into what the stack owns
@@ -42,42 +44,48 @@ impl Import {
         workspace.prepare()?;
         let folder = workspace.state();
         let lock = folder.lock("import", self.lock.lock_timeout)?;
-        let mut state = folder.load(&loaded.stack.name)?;
+        signals::run_readonly(self.import(&workspace, &loaded, folder, lock, context))
+    }
+
+    async fn import(
+        &self,
+        workspace: &Workspace,
+        loaded: &Loaded,
+        folder: Folder,
+        _lock: Lock,
+        context: &Context,
+    ) -> Ending {
+        let known = store::load(&folder, Some(&loaded.stack.name)).await?;
+        let mut store = Store::new(Arc::new(folder), &loaded.stack.name, &known);
+        let mut state = known.state;
         if let Some(owned) = state.resources.get(&self.address) {
             let diagnostic = Diagnostic::error(format!("{} is owned already: {}", self.address, owned.id))
                 .hint(format!("let go of that first with `mcm state rm {}`", self.address));
             return Err(Failure::refused(diagnostic));
         }
-        let mut store = folder.open(&loaded.stack.name, &state, &lock);
-        signals::run_readonly(async {
-            let reach = reach::open(&workspace, &loaded.stack).await?;
-            // The guard first: an object of that name in another account is another object.
-            survey(&loaded, &state, &reach.router).await?;
-            let owned = self.read(&loaded, &reach).await?;
-            state.resources.insert(self.address.clone(), owned);
-            state.serial += 1;
-            store.record(&state)?;
-            ui::print::result(&format!(
-                "The stack owns {} as {} now.",
-                ui::text::line(&self.id),
-                self.address
-            ));
-            let inventory = survey(&loaded, &state, &reach.router).await?;
-            let request = Request {
-                mode: Mode::Apply,
-                targets: vec![self.address.clone()],
-                excludes: Vec::new(),
-                allow_recreate: false,
-                now: Timestamp::now(),
-            };
-            reach.close().await;
-            // The object is imported; what a plan says against it is for the next plan to refuse.
-            match decide(&loaded, &state, &inventory, &request) {
-                Ok(plan) => foretell(plan.change(&self.address).map(|change| change.action)),
-                Err(failure) => context.warn(&failure.diagnostics),
-            }
-            Ok(Exit::Done)
-        })
+        let reach = reach::open(workspace, &loaded.stack).await?;
+        // The guard first: an object of that name in another account is another object.
+        survey(loaded, &state, &reach.router).await?;
+        let owned = self.read(loaded, &reach).await?;
+        state.resources.insert(self.address.clone(), owned);
+        state.serial += 1;
+        store.record(&[], &state).await?;
+        ui::print::result(&format!("The stack owns {} as {} now.", ui::text::line(&self.id), self.address));
+        let inventory = survey(loaded, &state, &reach.router).await?;
+        let request = Request {
+            mode: Mode::Apply,
+            targets: vec![self.address.clone()],
+            excludes: Vec::new(),
+            allow_recreate: false,
+            now: Timestamp::now(),
+        };
+        reach.close().await;
+        // The object is imported; what a plan says against it is for the next plan to refuse.
+        match decide(loaded, &state, &inventory, &request) {
+            Ok(plan) => foretell(plan.change(&self.address).map(|change| change.action)),
+            Err(failure) => context.warn(&failure.diagnostics),
+        }
+        Ok(Exit::Done)
     }
 
     async fn read(&self, loaded: &Loaded, reach: &reach::Reach) -> Result<Owned, Failure> {

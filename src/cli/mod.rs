@@ -24,6 +24,7 @@ mod output;
 mod plan;
 mod planfile;
 mod reach;
+mod rollback;
 mod run;
 mod sandbox;
 mod schema;
@@ -56,6 +57,7 @@ enum Command {
     Plan(plan::Plan),
     Apply(apply::Apply),
     Destroy(destroy::Destroy),
+    Rollback(rollback::Rollback),
     Output(output::Output),
     Show(show::Show),
     Graph(graph::Graph),
@@ -132,6 +134,7 @@ impl Command {
             Self::Plan(arguments) => arguments.run(context),
             Self::Apply(arguments) => arguments.run(context),
             Self::Destroy(arguments) => arguments.run(context),
+            Self::Rollback(arguments) => arguments.run(context),
             Self::Output(arguments) => arguments.run(context),
             Self::Show(arguments) => arguments.run(context),
             Self::Graph(arguments) => arguments.run(context),

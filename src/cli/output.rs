@@ -11,7 +11,7 @@ use super::survey::survey;
 use super::workspace::{Workspace, closest};
 use super::{Context, reach, signals};
 use crate::model::{Diagnostic, Value};
-use crate::{engine, ui};
+use crate::{engine, store, ui};
 
 /// Print the outputs, read live
 #[derive(Args, Debug)]
@@ -38,7 +38,7 @@ impl Output {
                     loaded.stack.outputs.iter().map(|output| output.name.as_str()).collect();
                 require(name, &names)?;
             }
-            let state = workspace.state().load(&loaded.stack.name)?;
+            let state = store::load(&workspace.state(), Some(&loaded.stack.name)).await?.state;
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &state, &reach.router).await?;
             reach.close().await;

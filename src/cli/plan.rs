@@ -15,7 +15,8 @@ use super::workspace::Workspace;
 use super::{reach, signals};
 use crate::engine::Request;
 use crate::model::{Mode, Plan as Decided};
-use crate::ui;
+use crate::store;
+use crate::ui::{self, summary};
 
 /// Show what apply would do; nothing is changed
 #[derive(Args, Debug)]
@@ -55,7 +56,11 @@ impl Plan {
         signals::run_readonly(async {
             let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
             let loaded = workspace.load(self.variables.given(), context)?;
-            let state = workspace.state().load(&loaded.stack.name)?;
+            let known = store::load(&workspace.state(), Some(&loaded.stack.name)).await?;
+            if let Some(notice) = summary::unfinished(&known.journal, false) {
+                ui::print::notice(&notice);
+            }
+            let state = known.state;
             loaded.require(self.options.targets.all(), &state)?;
             let request = self.request();
             let reach = reach::open(&workspace, &loaded.stack).await?;

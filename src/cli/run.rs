@@ -1,6 +1,7 @@
 //! The main road of apply and destroy: parse -> lock -> observe -> plan -> render -> approve -> apply -> outputs.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use super::reach::{self, Reach};
 use super::signals::{self, Signals};
 use super::survey::{decide, survey};
 use super::workspace::{Loaded, Workspace};
-use crate::engine::{self, Answer, ApprovedPlan, Request, Settings, Stop};
-use crate::model::{Diagnostic, ErrorKind, Event, Inventory, Mode, Outcome, Phase, Plan, State};
+use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
+use crate::model::{Diagnostic, ErrorKind, Event, Inventory, LedgerError, Mode, Outcome, Phase, Plan};
 use crate::stack::Given;
-use crate::store::{Lock, Store};
+use crate::store::{self, Lock, Store};
 use crate::ui::plan::Counts;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
@@ -39,7 +40,8 @@ pub(super) struct Job {
 /// What stands ready before the clouds are asked.
 struct Ready {
     loaded: Loaded,
-    state: State,
+    /// What is known, read under the lock.
+    known: store::Loaded,
     store: Store,
     /// Held until the run is over.
     _lock: Lock,
@@ -51,8 +53,11 @@ impl Job {
         if self.options.json {
             ui::print::result(&ui::json::version().to_string());
         }
-        let ending = self.prepare(context).and_then(|ready| {
-            signals::run(async |signals| Box::pin(self.perform(ready, signals, context)).await)
+        let ending = self.prepare(context).and_then(|(loaded, lock)| {
+            signals::run(async |signals| {
+                let ready = self.open(loaded, lock).await?;
+                Box::pin(self.perform(ready, signals, context)).await
+            })
         });
         if let (true, Err(failure)) = (self.options.json, &ending) {
             for diagnostic in &failure.diagnostics {
@@ -63,16 +68,21 @@ impl Job {
     }
 
     /// Everything that can be refused without asking a cloud, and the lock.
-    fn prepare(&self, context: &Context) -> Result<Ready, Failure> {
+    fn prepare(&self, context: &Context) -> Result<(Loaded, Lock), Failure> {
         self.require_consent(context)?;
         let loaded = self.workspace.load(self.variables.clone(), context)?;
         self.workspace.prepare()?;
+        let lock = self.workspace.state().lock(self.command, self.options.lock.lock_timeout)?;
+        Ok((loaded, lock))
+    }
+
+    /// Reads what is known of the stack, now that no one else writes it.
+    async fn open(&self, loaded: Loaded, lock: Lock) -> Result<Ready, Failure> {
         let folder = self.workspace.state();
-        let lock = folder.lock(self.command, self.options.lock.lock_timeout)?;
-        let state = folder.load(&loaded.stack.name)?;
-        loaded.require(self.request.targets.iter().chain(&self.request.excludes), &state)?;
-        let store = folder.open(&loaded.stack.name, &state, &lock);
-        Ok(Ready { loaded, state, store, _lock: lock })
+        let known = store::load(&folder, Some(&loaded.stack.name)).await?;
+        loaded.require(self.request.targets.iter().chain(&self.request.excludes), &known.state)?;
+        let store = Store::new(Arc::new(folder), &loaded.stack.name, &known);
+        Ok(Ready { loaded, known, store, _lock: lock })
     }
 
     /// Where no one can be asked, someone must have said yes before.
@@ -90,8 +100,12 @@ impl Job {
     }
 
     async fn perform(&self, mut ready: Ready, mut signals: Signals, context: &Context) -> Ending {
+        if let (Some(notice), false) = (summary::unfinished(&ready.known.journal, true), self.options.json) {
+            ui::print::notice(&notice);
+        }
         let reach = signals.or(reach::open(&self.workspace, &ready.loaded.stack)).await?;
-        let inventory = signals.or(Box::pin(survey(&ready.loaded, &ready.state, &reach.router))).await?;
+        let inventory =
+            signals.or(Box::pin(survey(&ready.loaded, &ready.known.state, &reach.router))).await?;
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
         let counts = Counts::of(&plan);
@@ -99,15 +113,18 @@ impl Job {
         let answer = signals.or(self.ask(&plan, context)).await?;
         // A person takes time to answer; what was read before is read again.
         let inventory = match answer {
-            Answer::Yes => signals.or(Box::pin(survey(&ready.loaded, &ready.state, &reach.router))).await?,
+            Answer::Yes => {
+                signals.or(Box::pin(survey(&ready.loaded, &ready.known.state, &reach.router))).await?
+            }
             Answer::Automatic | Answer::No => inventory,
         };
         let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
-        let progress = self.progress(context);
+        let progress = progress(self.options.json, context);
         let (start, done) = (Instant::now(), AtomicUsize::new(0));
         let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress, &done).await;
         progress.close();
-        let ending = self.conclude(ran?, counts, done.into_inner(), start.elapsed());
+        let (done, back) = (done.into_inner(), ready.known.journal.past_pivot().is_none());
+        let ending = self.conclude(ran?, counts, done, back, start.elapsed());
         if let (Ok(_), Some(held), false) = (&ending, held, self.options.json) {
             ui::print::result(&format!("\n{held}"));
         }
@@ -121,12 +138,12 @@ impl Job {
     /// Decides; a saved plan must come out exactly as it was.
     fn plan(&self, ready: &Ready, inventory: &Inventory) -> Result<Plan, Failure> {
         let Some(saved) = &self.saved else {
-            return decide(&ready.loaded, &ready.state, inventory, &self.request);
+            return decide(&ready.loaded, &ready.known.state, inventory, &self.request);
         };
         if saved.plan.stack_digest == ready.loaded.stack.digest {
             engine::approve(saved.plan.clone(), inventory, &ready.loaded.catalogue, Answer::Automatic)?;
         }
-        let plan = decide(&ready.loaded, &ready.state, inventory, &self.request)?;
+        let plan = decide(&ready.loaded, &ready.known.state, inventory, &self.request)?;
         saved.compare(&plan)?;
         Ok(plan)
     }
@@ -162,16 +179,6 @@ impl Job {
         }
     }
 
-    fn progress(&self, context: &Context) -> Progress {
-        if self.options.json {
-            Progress::for_programs()
-        } else {
-            // A terminal that cannot move its cursor says so.
-            let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-            Progress::for_people(std::io::stderr().is_terminal() && !dumb, context.err)
-        }
-    }
-
     /// Runs the approved plan; the first stop signal lets what is in flight settle. Counts the steps that are done.
     #[expect(clippy::too_many_arguments, reason = "each is another room's thing, needed for this one call")]
     async fn apply(
@@ -184,8 +191,11 @@ impl Job {
         progress: &Progress,
         done: &AtomicUsize,
     ) -> Result<Outcome, Failure> {
-        let settings =
-            Settings { parallelism: self.options.parallelism, rollback: !self.options.no_rollback };
+        let settings = Settings {
+            parallelism: self.options.parallelism,
+            rollback: !self.options.no_rollback,
+            now: self.request.now,
+        };
         let stop = Stop::default();
         let show = |event: Event| {
             if let Event::Finished { phase: Phase::Apply, .. } = &event {
@@ -193,38 +203,23 @@ impl Job {
             }
             progress.show(&event);
         };
-        let mut running = Box::pin(engine::apply(
+        let Ready { loaded, known, store, .. } = ready;
+        let mut books = Books::new(&mut known.state, &mut known.journal, store);
+        let running = engine::apply(
             approved,
-            &ready.loaded.stack,
+            &loaded.stack,
             inventory,
-            &ready.loaded.catalogue,
-            &mut ready.state,
+            &loaded.catalogue,
+            &mut books,
             &reach.router,
-            &mut ready.store,
             settings,
             &stop,
             &show,
-        ));
-        tokio::select! {
-            biased;
-            outcome = &mut running => return Ok(outcome?),
-            () = signals.came() => {}
-        }
-        stop.request();
-        progress
-            .say("Stopping: no further step starts; what is in flight is awaited. Once more leaves at once.");
-        match tokio::time::timeout(SETTLE, running).await {
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => Err(Failure::new(
-                Exit::Interrupted,
-                Diagnostic::error("interrupted before everything in flight was settled")
-                    .detail("what was intended is recorded")
-                    .hint(format!("run `mcm {}` again: it reads what is true, and goes on", self.command)),
-            )),
-        }
+        );
+        settle(Box::pin(running), &stop, signals, progress, self.command).await
     }
 
-    fn conclude(&self, outcome: Outcome, counts: Counts, done: usize, took: Duration) -> Ending {
+    fn conclude(&self, outcome: Outcome, counts: Counts, done: usize, back: bool, took: Duration) -> Ending {
         let again = format!("mcm {}", self.command);
         match outcome {
             Outcome::Applied { steps } => {
@@ -247,15 +242,14 @@ impl Job {
                 }
                 let expired = is(ErrorKind::Credentials);
                 let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(summary::stuck(done, undone, &kept, &again));
+                diagnostics.push(summary::stuck(done, undone, &kept, &again, back));
                 Err(Failure { exit: if expired { Exit::Credentials } else { Exit::Stuck }, diagnostics })
             }
-            Outcome::Interrupted { done, left } => Err(Failure::new(
-                Exit::Interrupted,
-                Diagnostic::error("interrupted")
-                    .detail(format!("{done} steps are done and recorded, {left} were not started"))
-                    .hint(format!("run `{again}` again: it goes on from here")),
-            )),
+            Outcome::Interrupted { phase, done, left, failures } => {
+                let mut diagnostics = summary::failures(&failures);
+                diagnostics.push(summary::interrupted(phase, done, left, &again));
+                Err(Failure { exit: Exit::Interrupted, diagnostics })
+            }
         }
     }
 
@@ -273,7 +267,7 @@ impl Job {
         if ready.loaded.stack.outputs.is_empty() {
             return;
         }
-        match signals.or(Box::pin(survey(&ready.loaded, &ready.state, &reach.router))).await {
+        match signals.or(Box::pin(survey(&ready.loaded, &ready.known.state, &reach.router))).await {
             Ok(inventory) => {
                 let outputs = engine::outputs(&ready.loaded.stack, &inventory);
                 if self.options.json {
@@ -291,5 +285,43 @@ impl Job {
                 context.warn(&warnings);
             }
         }
+    }
+}
+
+/// How a run is watched.
+pub(super) fn progress(json: bool, context: &Context) -> Progress {
+    if json {
+        return Progress::for_programs();
+    }
+    // A terminal that cannot move its cursor says so.
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    Progress::for_people(std::io::stderr().is_terminal() && !dumb, context.err)
+}
+
+/// Awaits a run; the first stop signal lets what is in flight settle, within bounds.
+pub(super) async fn settle(
+    mut running: impl Future<Output = Result<Outcome, LedgerError>> + Unpin,
+    stop: &Stop,
+    signals: &mut Signals,
+    progress: &Progress,
+    command: &str,
+) -> Result<Outcome, Failure> {
+    tokio::select! {
+        biased;
+        outcome = &mut running => return Ok(outcome?),
+        () = signals.came() => {}
+    }
+    stop.request();
+    progress.say("Stopping: no further step starts; what is in flight is awaited. Once more leaves at once.");
+    match tokio::time::timeout(SETTLE, running).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Failure::new(
+            Exit::Interrupted,
+            Diagnostic::error("interrupted before everything in flight was settled")
+                .detail("what was intended is recorded")
+                .hint(format!(
+                    "`mcm {command}` goes on from here, reading first what is true; `mcm rollback` undoes what was done"
+                )),
+        )),
     }
 }

@@ -34,11 +34,16 @@ impl Signals {
 
 /// Runs a command that changes nothing: the first signal ends it.
 pub(super) fn run_readonly(main: impl Future<Output = Ending>) -> Ending {
+    run_readonly_for(main)
+}
+
+/// Does something that changes nothing and gives a result: the first signal ends it.
+pub(super) fn run_readonly_for<T>(main: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     run(async |mut signals| signals.or(main).await)
 }
 
 /// Runs a command on a runtime of its own.
-pub(super) fn run(main: impl AsyncFnOnce(Signals) -> Ending) -> Ending {
+pub(super) fn run<T>(main: impl AsyncFnOnce(Signals) -> Result<T, Failure>) -> Result<T, Failure> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::io("no threads could be started", &error))?;
     let ending = runtime.block_on(async {

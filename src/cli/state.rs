@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Context;
 use super::exit::Exit;
 use super::failure::{Ending, Failure};
 use super::options::{LockOptions, address};
 use super::workspace::{Workspace, closest_address};
+use super::{Context, signals};
 use crate::model::{Address, Diagnostic, Ledger as _, Owned, State as Owns};
+use crate::store::{self, Store};
 use crate::ui;
 
 /// Look at what a stack owns, or let go of it
@@ -131,12 +133,19 @@ fn remove(address: &Address, stack: Option<&Path>, lock: &LockOptions, context: 
     let folder = workspace.state();
     let lock = folder.lock("state rm", lock.lock_timeout)?;
     // Read again: now no one else writes it.
-    let Some((name, mut state)) = folder.load_any()? else { return Err(unknown(address, &Owns::default())) };
-    let owned = find(&state, address)?.clone();
-    state.resources.remove(address);
-    state.replaced.remove(address);
-    state.serial += 1;
-    folder.open(&name, &state, &lock).record(&state)?;
+    let owned = signals::run_readonly_for(async {
+        let known = store::load(&folder, None).await?;
+        let Some(name) = &known.stack else { return Err(unknown(address, &Owns::default())) };
+        let mut store = Store::new(Arc::new(folder), name, &known);
+        let mut state = known.state;
+        let owned = find(&state, address)?.clone();
+        state.resources.remove(address);
+        state.replaced.remove(address);
+        state.serial += 1;
+        store.record(&[], &state).await?;
+        Ok(owned)
+    })?;
+    drop(lock);
     ui::print::result(&format!(
         "The stack does not own {address} any more. {} {} stays as it is.",
         owned.ty,
@@ -147,7 +156,7 @@ fn remove(address: &Address, stack: Option<&Path>, lock: &LockOptions, context: 
 
 fn load(stack: Option<&Path>, context: &Context) -> Result<Owns, Failure> {
     let workspace = Workspace::find(stack, context.sandbox)?;
-    Ok(workspace.state().load_any()?.map(|(_, state)| state).unwrap_or_default())
+    signals::run_readonly_for(async { Ok(store::load(&workspace.state(), None).await?.state) })
 }
 
 fn find<'s>(state: &'s Owns, address: &Address) -> Result<&'s Owned, Failure> {

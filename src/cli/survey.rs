@@ -22,6 +22,12 @@ pub(super) async fn survey(loaded: &Loaded, state: &State, clouds: &Router) -> R
     if guarded.is_empty() { observed.map_err(Failure::from) } else { Err(refused(&guarded)) }
 }
 
+/// Checks live that the credentials belong to the accounts that the stack names.
+pub(super) async fn guard(clouds: &Router) -> Result<(), Failure> {
+    let guarded = clouds.guard().await;
+    if guarded.is_empty() { Ok(()) } else { Err(refused(&guarded)) }
+}
+
 /// Decides everything. What the planner will not do is refused; the stack file itself was found valid before.
 pub(super) fn decide(
     loaded: &Loaded,

@@ -1,7 +1,7 @@
 //! Runs an approved plan: every step starts the moment its own dependencies are done.
 //!
-//! All bookkeeping is done by one task; only the requests run side by side. Before a step's first request the state
-//! that names it is durable, and after its last one the result is. A failure before the pivot starts no further step
+//! All bookkeeping is done by one task; only the requests run side by side. Before a step's first request its intent
+//! is durable in the journal, and after its last one the outcome is. A failure before the pivot starts no further step
 //! and undoes what was done; past the pivot the run only goes forward, and a failed step stops only what needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::ApprovedPlan;
+use super::books::Books;
 use super::record::Record;
-use super::rollback::{self, Done};
+use super::rollback::{Undoing, roll_back};
 use super::step::{Task, perform};
 use crate::model::{
-    Catalogue, CloudError, ErrorKind, Event, Failure, Inventory, Kept, Ledger, LedgerError, Live, Outcome,
-    Phase, Plan, Provider, Stack, State, StepId,
+    Catalogue, CloudError, ErrorKind, Event, Failure, Inventory, Journal, Kept, Ledger, LedgerError, Live,
+    Outcome, Phase, Plan, Provider, Stack, StepId,
 };
 
 /// How a run behaves.
@@ -29,6 +31,8 @@ pub struct Settings {
     pub parallelism: usize,
     /// Whether a failure undoes what was done.
     pub rollback: bool,
+    /// The time of the run's beginning, for people who read the journal.
+    pub now: Timestamp,
 }
 
 /// Asks a run to start no further step. Cloned freely; set once.
@@ -47,67 +51,76 @@ impl Stop {
     }
 }
 
-/// Runs the plan. `state` is kept current and recorded in the ledger around every step. An empty plan still records
-/// what the stack says about protection and retention.
+/// Runs the plan, and keeps the books around every step. A run that did not end is continued: should this one fail,
+/// undoing goes back to where that one began. An empty plan still records what the stack says about protection and
+/// retention, and ends what was not over.
 #[expect(
     clippy::too_many_arguments,
     reason = "each is another room's thing, and a struct would only rename them"
 )]
-pub async fn apply(
+pub async fn apply<L: Ledger>(
     plan: ApprovedPlan,
     stack: &Stack,
     inventory: &Inventory,
     catalogue: &Catalogue,
-    state: &mut State,
+    books: &mut Books<'_, L>,
     clouds: &impl Provider,
-    ledger: &mut impl Ledger,
     settings: Settings,
     stop: &Stop,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome, LedgerError> {
     let plan = &plan.0;
-    let mut record = Record::new(plan, stack, inventory, catalogue, state, ledger);
-    record.remember_lifecycles()?;
+    let mut record = Record::new(plan, stack, inventory, catalogue, books);
+    record.open(settings.now);
     events(Event::Began { steps: plan.steps.len(), phase: Phase::Apply });
     let run = forward(plan, &mut record, clouds, settings, stop, events).await?;
-    if run.failures.is_empty() {
-        let left = plan.steps.len() - run.done.len();
-        let done = run.done.len();
-        return Ok(if left == 0 {
-            Outcome::Applied { steps: done }
-        } else {
-            Outcome::Interrupted { done, left }
-        });
+    let Run { done, failures, .. } = &run;
+    let left = plan.steps.len() - done.len();
+    if left == 0 {
+        books.end().await?;
+        return Ok(Outcome::Applied { steps: done.len() });
     }
-    let expired = run.failures.iter().any(|failure| failure.error.kind == ErrorKind::Credentials);
-    let throttled = run.failures.iter().all(|failure| failure.error.kind == ErrorKind::Throttled);
-    let past_pivot = run.done.iter().any(|done| done.step.0 >= plan.pivot)
-        || run.failed.iter().all(|step| step.0 >= plan.pivot);
-    let left = if expired {
-        Some("the credentials do not work any more, so it was left as it is")
-    } else if throttled {
-        Some("a cloud asked for patience and refused nothing, so it was left as it is: apply again later")
-    } else if past_pivot {
-        Some("deletions have begun, and from there a run only goes forward")
-    } else if !settings.rollback {
-        Some("`--no-rollback`")
-    } else {
-        None
-    };
-    if let Some(why) = left {
+    if stop.is_requested() || failures.is_empty() {
+        let (done, failures) = (done.len(), run.failures);
+        return Ok(Outcome::Interrupted { phase: Phase::Apply, done, left, failures });
+    }
+    if let Some(why) = stays(&run, plan, books.journal, settings) {
         // What was deleted is not left in place.
-        let made = run.done.iter().filter(|done| done.wrote.is_some());
-        let kept = made.map(|done| kept(plan, done.step, why)).collect();
+        let made = done.iter().filter(|(_, there)| *there).map(|&(step, _)| step);
+        let kept = made.map(|step| kept(plan, step, why)).collect();
+        if books.journal.undoable().next().is_none() {
+            books.end().await?;
+        }
         return Ok(Outcome::Stuck { failures: run.failures, undone: 0, kept });
     }
-    events(Event::Began { steps: run.done.len(), phase: Phase::Undo });
-    let (undone, kept) = rollback::roll_back(plan, run.undoable(), &mut record, clouds, events).await?;
+    let undoing = Undoing { stack: &stack.name, catalogue, stop };
+    let back = roll_back(undoing, books, clouds, events).await?;
     let failures = run.failures;
-    Ok(if kept.is_empty() {
-        Outcome::RolledBack { failures, undone }
+    if back.left > 0 {
+        let (done, left) = (back.undone, back.left);
+        return Ok(Outcome::Interrupted { phase: Phase::Undo, done, left, failures });
+    }
+    if !back.kept.is_empty() {
+        return Ok(Outcome::Stuck { failures, undone: back.undone, kept: back.kept });
+    }
+    books.end().await?;
+    Ok(Outcome::RolledBack { failures, undone: back.undone })
+}
+
+/// Why a failed run is not undone, if it is not.
+fn stays(run: &Run, plan: &Plan, journal: &Journal, settings: Settings) -> Option<&'static str> {
+    let is = |kind: ErrorKind| move |failure: &Failure| failure.error.kind == kind;
+    if run.failures.iter().any(is(ErrorKind::Credentials)) {
+        Some("the credentials do not work any more, so it was left as it is")
+    } else if run.failures.iter().all(is(ErrorKind::Throttled)) {
+        Some("a cloud asked for patience and refused nothing, so it was left as it is: apply again later")
+    } else if journal.past_pivot().is_some() || run.failed.iter().all(|step| step.0 >= plan.pivot) {
+        Some("deletions have begun, and from there a run only goes forward")
+    } else if settings.rollback {
+        None
     } else {
-        Outcome::Stuck { failures, undone, kept }
-    })
+        Some("`--no-rollback`")
+    }
 }
 
 fn kept(plan: &Plan, step: StepId, why: &str) -> Kept {
@@ -118,42 +131,10 @@ fn kept(plan: &Plan, step: StepId, why: &str) -> Kept {
 /// How far the forward run came.
 #[derive(Default)]
 struct Run {
-    done: Vec<Done>,
-    /// Started and failed: they may have left something half made.
+    /// The finished steps, and whether there is an object after each.
+    done: Vec<(StepId, bool)>,
     failed: Vec<StepId>,
     failures: Vec<Failure>,
-}
-
-impl Run {
-    /// What a rollback must look at: what is done, and what failed half-way, in the order it ended.
-    fn undoable(&self) -> Vec<Done> {
-        let failed = self.failed.iter().zip(&self.failures).map(|(&step, failure)| Done {
-            step,
-            complete: false,
-            refused: nothing_was_made(&failure.error),
-            wrote: None,
-        });
-        self.done.iter().cloned().chain(failed).collect()
-    }
-}
-
-/// Whether an error says that a creation did not happen, not even in part.
-fn nothing_was_made(error: &CloudError) -> bool {
-    match error.kind {
-        ErrorKind::AlreadyExists
-        | ErrorKind::Denied
-        | ErrorKind::Throttled
-        | ErrorKind::Unreachable
-        | ErrorKind::Settling { .. }
-        | ErrorKind::WrongAccount => true,
-        // Our own codes say that it is there and not as it should be.
-        ErrorKind::Invalid => !matches!(error.code.as_str(), "NotConverged" | "NotAsPlanned"),
-        ErrorKind::NotFound
-        | ErrorKind::Conflict
-        | ErrorKind::Credentials
-        | ErrorKind::NotEmpty
-        | ErrorKind::Unknown => false,
-    }
 }
 
 /// Which steps wait for what.
@@ -204,7 +185,7 @@ impl Schedule {
 /// Runs steps until all are done, or nothing may start any more and everything in flight has ended.
 async fn forward<L: Ledger>(
     plan: &Plan,
-    record: &mut Record<'_, L>,
+    record: &mut Record<'_, '_, L>,
     clouds: &impl Provider,
     settings: Settings,
     stop: &Stop,
@@ -228,7 +209,7 @@ async fn forward<L: Ledger>(
             }
         }
         // One durable write for what has ended and what begins; nothing is sent before it.
-        record.settle()?;
+        record.books.settle().await?;
         for task in starting {
             tasks.insert(task.step.0, Arc::clone(&task));
             flying.push(fly(task, clouds, events));
@@ -245,10 +226,13 @@ async fn forward<L: Ledger>(
                     let (address, op) = (task.address.clone(), task.op);
                     events(Event::Finished { step, address, op, phase: Phase::Apply, took });
                     schedule.finish(plan, step.0);
-                    run.done.push(Done { step, complete: true, refused: false, wrote: live });
+                    run.done.push((step, live.is_some()));
                 }
-                (Err(error), _) => fail(plan, step, error, &mut run, events),
-                (Ok(_), None) => unreachable!("a step in flight has its task"),
+                (Err(error), Some(task)) => {
+                    record.fail(&task, &error);
+                    fail(plan, step, error, &mut run, events);
+                }
+                (Ok(_) | Err(_), None) => unreachable!("a step in flight has its task"),
             }
         }
     }

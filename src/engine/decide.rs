@@ -79,7 +79,16 @@ pub(super) fn desired(facts: &Facts<'_>, resource: &Resource, view: &View<'_>) -
     }
     match live {
         Some(live) => draft.existing(live),
-        None => Ok(draft.create(owned.map(|_| "it was deleted outside of mcm".to_owned()))),
+        None => Ok(draft.create(owned.map(|owned| missing(owned).to_owned()))),
+    }
+}
+
+/// Why something owned is not there.
+fn missing(owned: &Owned) -> &'static str {
+    match owned.standing {
+        Standing::Creating => "an interrupted run was about to make it",
+        Standing::Deleting => "an interrupted run deleted it",
+        Standing::Ready => "it was deleted outside of mcm",
     }
 }
 
@@ -338,6 +347,8 @@ pub(super) fn released(
             .hint("set `protect: false` in its entry and apply, then try again"));
     }
     let before = normalise(schema, &live.properties);
+    // What the stack calls sensitive is so in what is deleted, too.
+    let before = resource.map_or_else(|| before.clone(), |resource| hide(&before, &resource.properties));
     Ok(Some(change(Action::Delete, reason, Some(before))))
 }
 

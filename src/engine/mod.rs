@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod books;
 mod decide;
 mod diff;
 mod observe;
@@ -15,5 +16,7 @@ mod undo;
 
 pub use apply::{Settings, Stop, apply};
 pub use approve::{Answer, ApprovedPlan, Refusal, approve};
+pub use books::Books;
 pub use observe::{ObserveError, observe};
 pub use plan::{Request, outputs, plan};
+pub use rollback::{Undoing, rollback};

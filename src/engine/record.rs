@@ -1,20 +1,21 @@
-//! The bookkeeping of a run: what is known, what is owned, and the ledger that makes it durable.
+//! The bookkeeping of a run: what is known, what is intended, what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::books::{Books, schema_of};
 use super::decide::{is_protected, standing_mark};
-use super::diff::normalise;
+use super::diff::{hide, normalise};
 use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use super::step::Task;
 use super::undo;
 use crate::model::{
-    Action, Address, Catalogue, Change, CloudError, CloudId, ErrorKind, Inventory, Ledger, LedgerError, Live,
-    Map, Nonce, OnDelete, Op, Owned, Owner, Plan, Resource, ResourceType, Schema, Stack, Standing, State,
-    Step,
+    Action, Address, Catalogue, Change, CloudError, CloudId, Digest, Entry, ErrorKind, Holding, Image,
+    Intent, Inventory, Ledger, Live, Map, Nonce, OnDelete, Op, Owned, Owner, Plan, Resource, Run, Schema,
+    Stack, Standing, Step,
 };
 
-/// The books of one run.
-pub(super) struct Record<'a, L> {
+/// What one run knows, and the books it keeps.
+pub(super) struct Record<'a, 'b, L> {
     plan: &'a Plan,
     stack: &'a Stack,
     inventory: &'a Inventory,
@@ -22,19 +23,16 @@ pub(super) struct Record<'a, L> {
     resources: BTreeMap<&'a Address, &'a Resource>,
     secrets: BTreeSet<Address>,
     view: View<'a>,
-    state: &'a mut State,
-    ledger: &'a mut L,
-    unsaved: bool,
+    pub(super) books: &'a mut Books<'b, L>,
 }
 
-impl<'a, L: Ledger> Record<'a, L> {
+impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
     pub(super) fn new(
         plan: &'a Plan,
         stack: &'a Stack,
         inventory: &'a Inventory,
         catalogue: &'a Catalogue,
-        state: &'a mut State,
-        ledger: &'a mut L,
+        books: &'a mut Books<'b, L>,
     ) -> Self {
         let resources = by_address(stack);
         let mut view = View::private();
@@ -51,46 +49,58 @@ impl<'a, L: Ledger> Record<'a, L> {
             }
         }
         let secrets = secrets_wanted(stack);
-        Self { plan, stack, inventory, catalogue, resources, secrets, view, state, ledger, unsaved: false }
+        Self { plan, stack, inventory, catalogue, resources, secrets, view, books }
     }
 
-    /// Writes down what the stack says about protecting and retaining what it owns.
-    pub(super) fn remember_lifecycles(&mut self) -> Result<(), LedgerError> {
-        let before = self.state.clone();
+    /// Writes down what the stack says about protecting and retaining what it owns, and that a run begins.
+    pub(super) fn open(&mut self, now: jiff::Timestamp) {
         for resource in &self.stack.resources {
-            if let Some(owned) = self.state.resources.get_mut(&resource.address) {
-                owned.protect = is_protected(Some(resource.lifecycle), Some(owned));
-                owned.retain = resource.lifecycle.on_delete == OnDelete::Retain;
+            let Some(owned) = self.books.state.resources.get_mut(&resource.address) else { continue };
+            let protect = is_protected(Some(resource.lifecycle), Some(owned));
+            let retain = resource.lifecycle.on_delete == OnDelete::Retain;
+            if (owned.protect, owned.retain) != (protect, retain) {
+                (owned.protect, owned.retain) = (protect, retain);
+                self.books.touch();
             }
         }
-        if *self.state == before { Ok(()) } else { self.save() }
+        if !self.plan.steps.is_empty() {
+            self.books.write(Entry::Began(Run {
+                id: new_nonce().0,
+                mode: self.plan.mode,
+                began: now,
+                plan: self.plan.digest(),
+                clouds: self.stack.clouds.clone(),
+            }));
+        }
     }
 
-    fn save(&mut self) -> Result<(), LedgerError> {
-        self.state.serial += 1;
-        self.ledger.record(self.state)
-    }
-
-    /// Makes what was written down since the last time durable: one write for all steps that end and begin together.
-    /// Nothing that [`Record::begin`] gave may be sent before.
-    pub(super) fn settle(&mut self) -> Result<(), LedgerError> {
-        if std::mem::take(&mut self.unsaved) { self.save() } else { Ok(()) }
-    }
-
-    /// Makes a step's task, and writes its intent down.
+    /// Makes a step's task, and writes its intent down. It may be sent once the books are settled.
     pub(super) fn begin(&mut self, step: &Step) -> Result<Task, CloudError> {
         let change = &self.plan.changes[step.change];
         let task = match step.op {
             Op::Create | Op::Update | Op::Restore | Op::Adopt => self.making(step, change)?,
             Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => self.deleting(step, change),
         };
-        match step.op {
-            Op::Create | Op::Restore => self.intend(&task),
-            Op::Delete | Op::DeleteFormer | Op::DeleteFirst => self.condemn(&task),
-            // An adoption is known by its mark, an update by its owner, and forgetting sends nothing.
-            Op::Update | Op::Adopt | Op::Forget => return Ok(task),
-        }
-        self.unsaved = true;
+        let owned = self.books.state.holding(&task.address);
+        // What the stack calls sensitive is so in what is deleted, too.
+        let desired = self.resources.get(&task.address).map(|resource| &resource.properties);
+        let desired = if task.properties.is_empty() { desired } else { Some(&task.properties) };
+        let intent = Intent {
+            deed: task.deed,
+            address: task.address.clone(),
+            ty: task.ty.clone(),
+            id: task.id.clone(),
+            op: task.op,
+            past_pivot: step.id.0 >= self.plan.pivot,
+            nonce: task.owner.nonce.clone(),
+            undo: step.undo.clone(),
+            before: task.before.as_ref().map(|live| image(task.schema, live, desired)),
+            shall: task.properties.clone(),
+            request: Digest::of(&(task.op, &task.id, &task.properties, &task.owner.nonce)),
+            owns: self.intended(&task, &owned),
+            owned,
+        };
+        self.books.write(Entry::Intent(Box::new(intent)));
         Ok(task)
     }
 
@@ -110,14 +120,17 @@ impl<'a, L: Ledger> Record<'a, L> {
             Op::Create => None,
             _ => self.inventory.at(&step.address).cloned(),
         };
+        let owner = self.owner(step, &id, before.as_ref());
         Ok(Task {
             step: step.id,
+            deed: self.books.journal.next(),
+            resumed: step.op == Op::Create && self.begun(&step.address, &id).is_some(),
             address: step.address.clone(),
             op: step.op,
             ty: change.ty.clone(),
             schema,
             predicted: (schema.predict)(&properties, &self.stack.clouds),
-            owner: self.owner(step, before.as_ref()),
+            owner,
             id,
             properties,
             before,
@@ -126,11 +139,18 @@ impl<'a, L: Ledger> Record<'a, L> {
         })
     }
 
-    /// The mark for an object: what the state holds for an update, the object's own where it bears ours already, else
-    /// a new one.
-    fn owner(&self, step: &Step, before: Option<&Live>) -> Owner {
+    /// What an interrupted run was about to make under this identity. It may have been made, and not be seen yet.
+    fn begun(&self, address: &Address, id: &CloudId) -> Option<&Owned> {
+        let owned = self.books.state.resources.get(address)?;
+        (owned.standing == Standing::Creating && owned.id == *id).then_some(owned)
+    }
+
+    /// The mark for an object: what the state holds for an update and for what an interrupted run was about to make,
+    /// the object's own where it bears ours already, else a new one.
+    fn owner(&self, step: &Step, id: &CloudId, before: Option<&Live>) -> Owner {
         let recorded = match step.op {
-            Op::Update => self.state.resources.get(&step.address).map(|owned| owned.nonce.clone()),
+            Op::Create => self.begun(&step.address, id).map(|owned| owned.nonce.clone()),
+            Op::Update => self.books.state.resources.get(&step.address).map(|owned| owned.nonce.clone()),
             Op::Adopt => standing_mark(self.stack, &step.address, before).map(|mark| mark.nonce.clone()),
             _ => None,
         };
@@ -142,9 +162,9 @@ impl<'a, L: Ledger> Record<'a, L> {
         let address = &step.address;
         let owned = match step.op {
             Op::DeleteFormer => {
-                self.state.replaced.get(address).or_else(|| self.state.resources.get(address))
+                self.books.state.replaced.get(address).or_else(|| self.books.state.resources.get(address))
             }
-            _ => self.state.resources.get(address).or_else(|| self.state.replaced.get(address)),
+            _ => self.books.state.resources.get(address).or_else(|| self.books.state.replaced.get(address)),
         };
         let id = change.former_id.clone().or_else(|| change.id.clone());
         let ty = match (owned, &id) {
@@ -162,9 +182,11 @@ impl<'a, L: Ledger> Record<'a, L> {
         let nonce = owned.map_or_else(new_nonce, |owned| owned.nonce.clone());
         Task {
             step: step.id,
+            deed: self.books.journal.next(),
+            resumed: false,
             address: address.clone(),
             op: step.op,
-            schema: self.catalogue.get(&ty).unwrap_or(&NOTHING),
+            schema: schema_of(self.catalogue, &ty),
             ty,
             id,
             properties: Map::new(),
@@ -181,31 +203,33 @@ impl<'a, L: Ledger> Record<'a, L> {
         self.catalogue.get(&change.ty).ok_or_else(unknown)
     }
 
-    /// About to be made. What it replaces is remembered apart until it is deleted.
-    fn intend(&mut self, task: &Task) {
-        let owned = self.owned(task, None, Standing::Creating);
-        if let Some(former) = self.state.resources.insert(task.address.clone(), owned)
-            && (former.id != task.id || former.ty != task.ty)
-        {
-            self.state.replaced.insert(task.address.clone(), former);
-        }
-    }
-
-    /// About to be deleted.
-    fn condemn(&mut self, task: &Task) {
-        for book in [&mut self.state.resources, &mut self.state.replaced] {
-            if let Some(owned) = book.get_mut(&task.address)
-                && owned.id == task.id
-                && owned.ty == task.ty
-            {
-                owned.standing = Standing::Deleting;
+    /// What an address owns once a step is about to be sent. What it replaces is remembered apart until it is deleted.
+    fn intended(&self, task: &Task, owned: &Holding) -> Holding {
+        let mut holding = owned.clone();
+        let same = |owned: &Owned| owned.id == task.id && owned.ty == task.ty;
+        match task.op {
+            Op::Create | Op::Restore => {
+                if let Some(former) = holding.current.take().filter(|former| !same(former)) {
+                    holding.former = Some(former);
+                }
+                holding.current = Some(self.owned(task, None, Standing::Creating));
             }
+            Op::Delete | Op::DeleteFormer | Op::DeleteFirst => {
+                for owned in [&mut holding.current, &mut holding.former].into_iter().flatten() {
+                    if same(owned) {
+                        owned.standing = Standing::Deleting;
+                    }
+                }
+            }
+            // An adoption is known by its mark, an update by its owner, and forgetting sends nothing.
+            Op::Update | Op::Adopt | Op::Forget => {}
         }
+        holding
     }
 
     fn owned(&self, task: &Task, live: Option<&Live>, standing: Standing) -> Owned {
         let resource = self.resources.get(&task.address);
-        let recorded = self.state.resources.get(&task.address);
+        let recorded = self.books.state.resources.get(&task.address);
         let lifecycle = resource.map(|resource| resource.lifecycle);
         Owned {
             ty: task.ty.clone(),
@@ -221,85 +245,59 @@ impl<'a, L: Ledger> Record<'a, L> {
 
     /// Writes down a finished step.
     pub(super) fn finish(&mut self, task: &Task, live: Option<&Live>) {
-        self.unsaved = true;
+        let mut holding = self.books.state.holding(&task.address);
+        let same = |owned: &Owned| owned.id == task.id && owned.ty == task.ty;
+        if holding.former.as_ref().is_some_and(same) {
+            holding.former = None;
+        }
         match live {
             Some(live) => {
-                let owned = self.owned(task, Some(live), Standing::Ready);
-                let again = |former: &Owned| former.id == owned.id && former.ty == owned.ty;
-                if self.state.replaced.get(&task.address).is_some_and(again) {
-                    self.state.replaced.remove(&task.address);
-                }
-                self.state.resources.insert(task.address.clone(), owned);
+                holding.current = Some(self.owned(task, Some(live), Standing::Ready));
                 if let Some((&address, _)) = self.resources.get_key_value(&task.address) {
                     self.view.desire(address, task.properties.clone(), Map::new());
                     self.view.hold(address, live);
                 }
             }
-            None => self.let_go(&task.address, &task.ty, &task.id),
+            None if holding.current.as_ref().is_some_and(same) => holding.current = None,
+            None => {}
         }
+        let wrote = live.map(|live| image(task.schema, live, Some(&task.properties)));
+        self.books.write(Entry::Done { deed: task.deed, wrote, owns: holding });
     }
 
-    fn let_go(&mut self, address: &Address, ty: &ResourceType, id: &CloudId) {
-        for book in [&mut self.state.resources, &mut self.state.replaced] {
-            if book.get(address).is_some_and(|owned| owned.id == *id && owned.ty == *ty) {
-                book.remove(address);
-            }
-        }
-    }
-
-    // What the rollback needs.
-
-    /// What a step wrote, as a task of its own: the same identity, mark and rules.
-    pub(super) fn again(&self, step: &Step) -> Result<Task, CloudError> {
-        let change = &self.plan.changes[step.change];
-        let mut task = match step.op {
-            Op::Create | Op::Update | Op::Restore | Op::Adopt => self.making(step, change)?,
-            Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => self.deleting(step, change),
-        };
-        if let Some(owned) = self.state.resources.get(&step.address).filter(|owned| owned.id == task.id) {
-            task.owner.nonce = owned.nonce.clone();
-        }
-        Ok(task)
-    }
-
-    /// A creation was undone: the address owns what it owned before.
-    pub(super) fn unmade(&mut self, task: &Task) -> Result<(), LedgerError> {
-        self.let_go(&task.address, &task.ty, &task.id);
-        if !self.state.resources.contains_key(&task.address)
-            && let Some(former) = self.state.replaced.remove(&task.address)
-        {
-            self.state.resources.insert(task.address.clone(), former);
-        }
-        self.save()
-    }
-
-    /// Something deleted was brought back.
-    pub(super) fn remade(&mut self, task: &Task, live: &Live) -> Result<(), LedgerError> {
-        let owned = self.owned(task, Some(live), Standing::Ready);
-        self.state.resources.insert(task.address.clone(), owned);
-        self.save()
-    }
-
-    /// What was live at an address before the run.
-    pub(super) fn before(&self, address: &Address) -> Option<&'a Live> {
-        self.inventory.at(address)
+    /// Writes down a failed step. Where the object bears a mark, the mark tells later what happened; where it does
+    /// not, the cloud's own word that it changed nothing is all there is.
+    pub(super) fn fail(&mut self, task: &Task, error: &CloudError) {
+        let untouched = !task.schema.marked && nothing_was_made(error);
+        self.books.write(Entry::Failed { deed: task.deed, untouched, why: error.to_string() });
     }
 }
 
-/// For a type that this build does not know: nothing can be compared, and the provider will say so.
-static NOTHING: Schema = Schema {
-    ty: "",
-    doc: "",
-    properties: &[],
-    attributes: &[],
-    name: None,
-    identify: |_, _| None,
-    predict: |_, _| Map::new(),
-    check: |_, _| Vec::new(),
-    marked: false,
-    shared: false,
-    deletion: crate::model::Deletion::Recreatable { loses: "" },
-};
+/// An object as the journal keeps it: what is sensitive in the stack is so here.
+fn image(schema: &Schema, live: &Live, desired: Option<&Map>) -> Image {
+    let properties = normalise(schema, &live.properties);
+    let properties = desired.map_or_else(|| properties.clone(), |desired| hide(&properties, desired));
+    Image { properties, ..Image::of(live) }
+}
+
+/// Whether an error says that a creation did not happen, not even in part.
+fn nothing_was_made(error: &CloudError) -> bool {
+    match error.kind {
+        ErrorKind::AlreadyExists
+        | ErrorKind::Denied
+        | ErrorKind::Throttled
+        | ErrorKind::Unreachable
+        | ErrorKind::Settling { .. }
+        | ErrorKind::WrongAccount => true,
+        // Our own codes say that it is there and not as it should be.
+        ErrorKind::Invalid => !matches!(error.code.as_str(), "NotConverged" | "NotAsPlanned"),
+        ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::Credentials
+        | ErrorKind::NotEmpty
+        | ErrorKind::Unknown => false,
+    }
+}
 
 fn new_nonce() -> Nonce {
     let mut random = [0_u8; 12];

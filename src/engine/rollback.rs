@@ -1,26 +1,64 @@
-//! Undoes what a failed run did, last first. Nothing is overwritten or deleted that is not as this run left it: in
-//! doubt it is kept, and said so.
+//! Undoes what runs did, last first, from the journal alone. Nothing is overwritten or deleted that is not as those
+//! runs left it: in doubt it is kept, and said so.
+//!
+//! A step whose outcome is not known, or whose undoing was interrupted, is looked at before anything is sent, so
+//! undoing twice leaves the world as undoing once.
+
+use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use super::apply::Stop;
+use super::books::{Books, owner, schema_of};
 use super::diff::{diff, hide, normalise};
-use super::record::Record;
 use super::step::{Task, perform};
+use super::undo;
 use crate::model::{
-    CloudError, Condition, ErrorKind, Event, Kept, Ledger, LedgerError, Live, Map, Op, Phase, Plan, Provider,
-    Read, Step, StepId, Undo,
+    Address, Catalogue, CloudError, Condition, Deed, Deletion, Entry, ErrorKind, Event, Holding, Image, Kept,
+    Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Phase, Progress, Provider, Read, Schema, Standing,
+    StepId, Undo, Value,
 };
 
-/// A step that ran.
-#[derive(Clone, Debug)]
-pub(super) struct Done {
-    pub(super) step: StepId,
-    /// Whether it came to its end, or failed and may have left something half made.
-    pub(super) complete: bool,
-    /// Whether it failed with an answer that says that nothing was made.
-    pub(super) refused: bool,
-    /// The object as the step left it; `None` for a deletion, and for a step that failed.
-    pub(super) wrote: Option<Live>,
+/// What undoing needs besides the books.
+#[derive(Clone, Copy, Debug)]
+pub struct Undoing<'a> {
+    /// The stack's name, for the marks.
+    pub stack: &'a str,
+    /// The types.
+    pub catalogue: &'a Catalogue,
+    /// Ends it between two steps.
+    pub stop: &'a Stop,
+}
+
+/// Undoes everything in the journal that is not undone: what `mcm rollback` does. The caller has found that no run in
+/// it is past its pivot.
+pub async fn rollback<L: Ledger>(
+    undoing: Undoing<'_>,
+    books: &mut Books<'_, L>,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Outcome, LedgerError> {
+    let back = roll_back(undoing, books, clouds, events).await?;
+    if back.left > 0 {
+        let (done, left, failures) = (back.undone, back.left, Vec::new());
+        return Ok(Outcome::Interrupted { phase: Phase::Undo, done, left, failures });
+    }
+    if back.kept.is_empty() {
+        books.end().await?;
+        return Ok(Outcome::RolledBack { failures: Vec::new(), undone: back.undone });
+    }
+    Ok(Outcome::Stuck { failures: Vec::new(), undone: back.undone, kept: back.kept })
+}
+
+/// How far undoing came.
+#[derive(Default)]
+pub(super) struct Back {
+    /// So many steps are undone.
+    pub(super) undone: usize,
+    /// What was left in place.
+    pub(super) kept: Vec<Kept>,
+    /// So many steps were not looked at, because someone asked to stop.
+    pub(super) left: usize,
 }
 
 /// Why a step's result was not undone.
@@ -40,84 +78,138 @@ impl From<CloudError> for Stay {
     }
 }
 
-/// Undoes steps, last first. How many were undone, and what was kept.
+/// Undoes steps, last first.
 pub(super) async fn roll_back<L: Ledger>(
-    plan: &Plan,
-    done: Vec<Done>,
-    record: &mut Record<'_, L>,
+    undoing: Undoing<'_>,
+    books: &mut Books<'_, L>,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<(usize, Vec<Kept>), LedgerError> {
-    let (mut undone, mut kept) = (0, Vec::new());
-    // A failed step may have left something half made on top of the others: it comes first.
-    for done in done.iter().rev() {
-        let step = &plan.steps[done.step.0];
-        let (address, op, phase) = (step.address.clone(), step.op, Phase::Undo);
-        events(Event::Started { step: step.id, address: address.clone(), op, phase });
+) -> Result<Back, LedgerError> {
+    let deeds: Vec<Deed> = books.journal.undoable().cloned().collect();
+    events(Event::Began { steps: deeds.len(), phase: Phase::Undo });
+    let mut back = Back::default();
+    // What is kept may need what came before it.
+    let mut needed: BTreeSet<Address> = BTreeSet::new();
+    for (position, deed) in deeds.iter().enumerate() {
+        if undoing.stop.is_requested() {
+            back.left = deeds.len() - position;
+            break;
+        }
+        let (id, step) = (deed.intent.deed, StepId(deed.intent.deed.0));
+        let (address, op, phase) = (deed.intent.address.clone(), deed.intent.op, Phase::Undo);
+        events(Event::Started { step, address: address.clone(), op, phase });
         let began = Instant::now();
-        match undo(step, done, record, clouds, events).await? {
-            Ok(()) => {
-                undone += usize::from(done.complete);
-                events(Event::Finished { step: step.id, address, op, phase, took: began.elapsed() });
+        // The intent to undo is durable before anything is sent.
+        books.write(Entry::Undoing { deed: id });
+        books.settle().await?;
+        let result = if needed.contains(&address) && deed.is_making() {
+            Err(Stay::Kept("something that was kept needs it".to_owned()))
+        } else {
+            undo(undoing, deed, clouds, events).await
+        };
+        let why = match result {
+            Ok(owns) => {
+                books.write(Entry::Undone { deed: id, owns });
+                back.undone += usize::from(deed.is_complete());
+                events(Event::Finished { step, address, op, phase, took: began.elapsed() });
+                continue;
             }
             Err(Stay::Kept(why)) => {
-                events(Event::Kept { step: step.id, address: address.clone(), why: why.clone() });
-                kept.push(Kept { address, op, why });
+                events(Event::Kept { step, address: address.clone(), why: why.clone() });
+                why
             }
             Err(Stay::Failed(error)) => {
                 let why = error.to_string();
-                events(Event::Failed { step: step.id, address: address.clone(), op, phase, error });
-                kept.push(Kept { address, op, why });
+                events(Event::Failed { step, address: address.clone(), op, phase, error });
+                why
             }
-        }
+        };
+        books.write(Entry::Kept { deed: id, why: why.clone() });
+        let holding = &deed.intent.owns;
+        needed.extend(holding.current.iter().flat_map(|owned| owned.dependencies.iter().cloned()));
+        back.kept.push(Kept { address, op, why });
     }
-    Ok((undone, kept))
+    books.settle().await?;
+    Ok(back)
 }
 
-async fn undo<L: Ledger>(
-    step: &Step,
-    done: &Done,
-    record: &mut Record<'_, L>,
+impl Deed {
+    /// Whether it came to its end, or may have left something half made.
+    fn is_complete(&self) -> bool {
+        self.wrote.is_some() || self.progress == Progress::Done
+    }
+
+    /// Whether undoing it takes something away.
+    fn is_making(&self) -> bool {
+        match self.intent.op {
+            Op::Create | Op::Restore => true,
+            Op::Update | Op::Adopt | Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => false,
+        }
+    }
+}
+
+/// Undoes one step. What its address owns afterwards.
+async fn undo(
+    undoing: Undoing<'_>,
+    deed: &Deed,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<Result<(), Stay>, LedgerError> {
-    let task = match record.again(step) {
-        Ok(task) => task,
-        // It could not even be started, so there is nothing to undo.
-        Err(_) if done.wrote.is_none() => return Ok(Ok(())),
-        Err(error) => return Ok(Err(error.into())),
-    };
-    match step.op {
+) -> Result<Holding, Stay> {
+    let task = task(undoing, deed);
+    let owned = deed.intent.owned.clone();
+    match deed.intent.op {
         Op::Create | Op::Restore => {
-            let result = unmake(&task, done, clouds, events).await;
-            if result.is_ok() {
-                record.unmade(&task)?;
-            }
-            Ok(result)
+            unmake(&task, deed, clouds, events).await?;
+            Ok(owned)
         }
         Op::Update | Op::Adopt => {
-            let Some(before) = record.before(&step.address) else { return Ok(Ok(())) };
-            let result = put_back(&task, before, done.wrote.as_ref(), clouds, events).await;
-            if result.is_ok() && step.op == Op::Adopt {
-                record.unmade(&task)?;
-            }
-            Ok(result)
+            let Some(before) = &deed.intent.before else { return Ok(owned) };
+            put_back(&task, before, deed.wrote.as_ref(), clouds, events).await?;
+            Ok(owned)
         }
         Op::Delete | Op::DeleteFormer | Op::DeleteFirst => {
-            if let Undo::Impossible { why } = &step.undo {
-                return Ok(Err(Stay::Kept(why.clone())));
+            if let Undo::Impossible { why } = &deed.intent.undo {
+                return Err(Stay::Kept(why.clone()));
             }
-            let before = task.before.clone();
-            match bring_back(task, before.as_ref(), clouds, events).await {
-                Ok(Some((task, live))) => {
-                    record.remade(&task, &live)?;
-                    Ok(Ok(()))
-                }
-                Ok(None) => Ok(Ok(())),
-                Err(stay) => Ok(Err(stay)),
-            }
+            let Some(before) = &deed.intent.before else { return Ok(owned) };
+            let schema = task.schema;
+            let live = bring_back(task, before, clouds, events).await?;
+            Ok(brought(owned, schema, &live))
         }
-        Op::Forget => Ok(Ok(())),
+        Op::Forget => Ok(owned),
+    }
+}
+
+/// What an address owned, with what was brought back in its place: it may be another incarnation.
+fn brought(mut holding: Holding, schema: &Schema, live: &Live) -> Holding {
+    let again = |owned: &mut Owned| {
+        if owned.id == live.id {
+            owned.standing = Standing::Ready;
+            owned.incarnation = undo::incarnation(schema, live);
+        }
+    };
+    holding.current.iter_mut().chain(&mut holding.former).for_each(again);
+    holding
+}
+
+/// A recorded step as a task of its own: the same identity, mark and rules.
+fn task(undoing: Undoing<'_>, deed: &Deed) -> Task {
+    let intent = &deed.intent;
+    Task {
+        step: StepId(intent.deed.0),
+        deed: intent.deed,
+        resumed: true,
+        address: intent.address.clone(),
+        op: intent.op,
+        ty: intent.ty.clone(),
+        schema: schema_of(undoing.catalogue, &intent.ty),
+        id: intent.id.clone(),
+        properties: intent.shall.clone(),
+        predicted: Map::new(),
+        before: None,
+        owner: owner(undoing.stack, &intent.address, &intent.nonce),
+        secrets: false,
+        fresh: true,
     }
 }
 
@@ -129,29 +221,26 @@ async fn read(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, Cloud
 /// Deletes what a step made, if it is still ours and as we left it.
 async fn unmake(
     task: &Task,
-    done: &Done,
+    deed: &Deed,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
-    let wrote = done.wrote.as_ref();
+    let wrote = deed.wrote.as_ref();
     let Some(live) = read(task, clouds).await? else { return Ok(()) };
     if matches!(live.condition, Condition::SoftDeleted { .. }) {
         return Ok(());
     }
-    let ours = match &live.owner {
-        Some(owner) => owner.nonce == task.owner.nonce,
-        // Without room for a mark, only an object that we were told we had made is ours.
-        None => !task.schema.marked && wrote.is_some(),
-    };
-    if !ours {
-        return if wrote.is_some() {
-            Err(Stay::Kept("it does not bear this run's mark any more".to_owned()))
-        } else if !task.schema.marked && !done.refused {
-            Err(Stay::Kept("it may be this run's, and stays recorded as being made: apply again".to_owned()))
-        } else {
-            // The step failed because somebody else's object stands there.
-            Ok(())
-        };
+    match &live.owner {
+        Some(mark) if mark.nonce == task.owner.nonce => {}
+        // It was undeleted, and not marked anew yet.
+        Some(mark) if task.op == Op::Restore && was_marked(deed, mark) => {}
+        // The step failed because somebody else's object stands there, or it was never sent.
+        Some(_) if wrote.is_none() => return Ok(()),
+        None if wrote.is_none() && task.schema.marked => return Ok(()),
+        None if !task.schema.marked => certain(task, deed, &live)?,
+        Some(_) | None => {
+            return Err(Stay::Kept("it does not bear this run's mark any more".to_owned()));
+        }
     }
     if let Some(path) = wrote.and_then(|wrote| moved(task, wrote, &live)) {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
@@ -161,19 +250,49 @@ async fn unmake(
     Ok(())
 }
 
+/// Whether the object bore this mark before the step.
+fn was_marked(deed: &Deed, mark: &crate::model::Owner) -> bool {
+    let before = deed.intent.before.as_ref().and_then(|before| before.owner.clone());
+    before == Some(mark.to_text())
+}
+
+/// Without room for a mark, an object is ours if we were told that we had made it. If no answer came, one that was
+/// not there before and is exactly as we would have made it may go, provided that an equal one can be made again.
+fn certain(task: &Task, deed: &Deed, live: &Live) -> Result<(), Stay> {
+    if deed.wrote.is_some() {
+        return Ok(());
+    }
+    let again = match task.schema.deletion {
+        Deletion::Recreatable { .. } | Deletion::Soft { .. } => true,
+        Deletion::Irreversible { .. } => false,
+    };
+    let shall = Image { properties: task.properties.clone(), ..Image::of(live) };
+    if again && moved(task, &shall, live).is_none() {
+        return Ok(());
+    }
+    Err(Stay::Kept("no answer said that this run made it, so it may be somebody else's".to_owned()))
+}
+
 /// Puts a before-image back, if what we wrote still stands.
 async fn put_back(
     task: &Task,
-    before: &Live,
-    wrote: Option<&Live>,
+    before: &Image,
+    wrote: Option<&Image>,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
     let Some(live) = read(task, clouds).await? else {
         return Err(Stay::Kept("it is not there any more".to_owned()));
     };
-    if live.owner.is_some() && live.owner != before.owner && live.owner.as_ref() != Some(&task.owner) {
+    if let Some(mark) = &live.owner
+        && *mark != task.owner
+        && Some(mark.to_text()) != before.owner
+    {
         return Err(Stay::Kept("it bears another mark now".to_owned()));
+    }
+    let restored = hide(&before.properties, &task.properties);
+    if require_kept(&restored).is_ok() && moved(task, before, &live).is_none() {
+        return Ok(());
     }
     let changed = match wrote {
         Some(wrote) => moved(task, wrote, &live),
@@ -182,43 +301,93 @@ async fn put_back(
     if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
-    let properties = hide(&normalise(task.schema, &before.properties), &task.properties);
-    let task = Task { op: Op::Update, before: Some(live), properties, predicted: Map::new(), ..task.clone() };
+    require_kept(&restored)?;
+    let task = Task {
+        op: Op::Update,
+        before: Some(live),
+        properties: restored,
+        predicted: Map::new(),
+        ..task.clone()
+    };
     perform(&task, clouds, events).await?;
     Ok(())
 }
 
-/// Undeletes or remakes what a step deleted; `None` where it is there.
+/// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards.
 async fn bring_back(
     task: Task,
-    before: Option<&Live>,
+    before: &Image,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
-) -> Result<Option<(Task, Live)>, Stay> {
-    let Some(before) = before else { return Ok(None) };
-    let properties = normalise(task.schema, &before.properties);
-    let task = Task { properties, ..task };
+) -> Result<Live, Stay> {
+    let task = Task { properties: before.properties.clone(), ..task };
     let task = match read(&task, clouds).await? {
-        Some(live) if live.condition == Condition::Ready => return Ok(None),
+        Some(live) if live.condition == Condition::Ready => {
+            let ours = live.owner.as_ref().is_none_or(|mark| mark.nonce == task.owner.nonce);
+            let same =
+                Some(live.owner.as_ref().map(crate::model::Owner::to_text)) == Some(before.owner.clone());
+            return if ours || same {
+                Ok(live)
+            } else {
+                Err(Stay::Kept("somebody made another one in its place".to_owned()))
+            };
+        }
         Some(live) => Task { op: Op::Restore, before: Some(live), ..task },
         None => Task { op: Op::Create, before: None, ..task },
     };
+    require_kept(&task.properties)?;
     let live = perform(&task, clouds, events).await?;
-    Ok(live.map(|live| (task, live)))
+    live.ok_or_else(|| Stay::Kept("it was brought back, and is not there".to_owned()))
+}
+
+/// What was sensitive is kept nowhere: after a crash it cannot be put back.
+fn require_kept(properties: &Map) -> Result<(), Stay> {
+    match properties.iter().find(|(_, value)| holds_lost(value)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(Stay::Kept(format!("`{name}` was sensitive, so its former value is kept nowhere")))
+        }
+    }
+}
+
+/// Whether a value holds a secret that was read back from a file, where only its place stands.
+fn holds_lost(value: &Value) -> bool {
+    match value {
+        Value::Secret(secret) => secret.expose().is_empty(),
+        Value::List(items) => items.iter().any(holds_lost),
+        Value::Map(map) => map.values().any(holds_lost),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Unknown(_) => false,
+    }
+}
+
+/// An image with what it does not know taken from what is live: it cannot be compared.
+fn filled(image: &Map, live: &Map) -> Map {
+    let fill = |(name, value): (&String, &Value)| {
+        let value = match (value, live.get(name)) {
+            (Value::Map(inner), Some(Value::Map(live))) => Value::Map(filled(inner, live)),
+            (value, Some(live)) if holds_lost(value) => live.clone(),
+            (value, _) => value.clone(),
+        };
+        (name.clone(), value)
+    };
+    image.iter().map(fill).collect()
 }
 
 /// The first property that is neither as it was nor as a failed step was to make it.
-fn neither(task: &Task, before: &Live, live: &Live) -> Option<String> {
-    let (was, is) = (normalise(task.schema, &before.properties), normalise(task.schema, &live.properties));
-    let from_ours = diff(task.schema, &hide(&is, &task.properties), &task.properties);
+fn neither(task: &Task, before: &Image, live: &Live) -> Option<String> {
+    let is = hide(&normalise(task.schema, &live.properties), &task.properties);
+    let shall = filled(&task.properties, &is);
+    let was = filled(&before.properties, &is);
+    let from_ours = diff(task.schema, &is, &shall);
     let from_before = diff(task.schema, &is, &was);
     let other = |property: &str| from_ours.iter().any(|edit| edit.path.property() == property);
     from_before.iter().find(|edit| other(edit.path.property())).map(|edit| edit.path.to_string())
 }
 
-/// The first property that is live and not as we wrote it. What the cloud filled in where nothing was desired is no
-/// one's change.
-fn moved(task: &Task, wrote: &Live, live: &Live) -> Option<String> {
-    let (wrote, live) = (normalise(task.schema, &wrote.properties), normalise(task.schema, &live.properties));
-    diff(task.schema, &live, &wrote).first().map(|edit| edit.path.to_string())
+/// The first property that is live and not as an image says. What the cloud filled in where nothing was desired is
+/// no one's change.
+fn moved(task: &Task, image: &Image, live: &Live) -> Option<String> {
+    let live = hide(&normalise(task.schema, &live.properties), &image.properties);
+    let image = filled(&image.properties, &live);
+    diff(task.schema, &live, &image).first().map(|edit| edit.path.to_string())
 }

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::diff::{diff, expose, hide, normalise};
 use crate::model::{
-    Address, CloudError, CloudId, Condition, Create, Delete, Edit, ErrorKind, Event, Live, Map, Op, Owner,
-    Path, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
+    Address, CloudError, CloudId, Condition, Create, DeedId, Delete, Edit, ErrorKind, Event, Live, Map, Op,
+    Owner, Path, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
 };
 
 /// A change is sent at most so often when it is not known what became of it.
@@ -20,6 +20,10 @@ const STALE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Task {
     pub(super) step: StepId,
+    /// Its place in the journal.
+    pub(super) deed: DeedId,
+    /// Whether an interrupted run was about to make it, under the same mark.
+    pub(super) resumed: bool,
     pub(super) address: Address,
     pub(super) op: Op,
     pub(super) ty: ResourceType,
@@ -112,7 +116,7 @@ async fn create(
                     return Err(error);
                 }
             }
-            ErrorKind::AlreadyExists if unclear > 0 => {
+            ErrorKind::AlreadyExists if unclear > 0 || task.resumed => {
                 let live = ours(task, clouds).await?.ok_or(error)?;
                 return update(task, clouds, events, Some(&live)).await;
             }

@@ -9,7 +9,7 @@ use super::{Address, CloudError, Op, StepId};
 pub enum Phase {
     /// Doing the plan's steps.
     Apply,
-    /// Undoing finished steps, last first.
+    /// Undoing steps, last first.
     Undo,
 }
 
@@ -128,9 +128,13 @@ pub enum Outcome {
     },
     /// The user stopped it. What was finished is recorded; the run can be resumed.
     Interrupted {
-        /// How many steps were done.
+        /// Which way it was going.
+        phase: Phase,
+        /// How many steps were done, or undone.
         done: usize,
         /// How many were not.
         left: usize,
+        /// What failed meanwhile.
+        failures: Vec<Failure>,
     },
 }

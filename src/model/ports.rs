@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use super::{
-    Catalogue, CloudError, CloudId, Diagnostic, Live, Map, Owner, Path, Resource, ResourceType, Stack, State,
-    TrustEdge,
+    Catalogue, CloudError, CloudId, Diagnostic, Entry, Live, Map, Owner, Path, Resource, ResourceType, Stack,
+    State, TrustEdge,
 };
 
 /// Read one object by its identity.
@@ -100,12 +100,16 @@ pub trait Provider: Send + Sync {
 
 /// Where a run is recorded, durably, step by step.
 ///
-/// The state is written *before* a change is sent (with the object's standing `Creating` or `Deleting`) and
-/// after its outcome is known. When [`Ledger::record`] returns, the state has survived a crash; when it
-/// fails, nothing may be sent.
+/// The entries and the state are written *before* a change is sent and after its outcome is known. When
+/// [`Ledger::record`] returns, both have survived a crash, and the right to change what the stack owns was still
+/// held; when it fails, nothing may be sent.
 pub trait Ledger: Send {
-    /// Makes this state durable.
-    fn record(&mut self, state: &State) -> Result<(), LedgerError>;
+    /// Makes these entries, and then this state, durable.
+    fn record(
+        &mut self,
+        entries: &[Entry],
+        state: &State,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 
 /// The record of a run could not be written.

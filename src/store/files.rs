@@ -59,19 +59,49 @@ pub fn read_private(file: &Path) -> io::Result<Option<Vec<u8>>> {
 /// when it fails, the former content is untouched.
 pub fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
     require_plain(file)?;
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     // A temporary file is made with mode 0600.
-    let mut fresh = tempfile::Builder::new().prefix(".mcm-").tempfile_in(folder)?;
+    let mut fresh = tempfile::Builder::new().prefix(".mcm-").tempfile_in(folder_of(file))?;
     fresh.write_all(content)?;
     fresh.as_file().sync_all()?;
     fresh.persist(file).map_err(|error| error.error)?;
     // The rename itself is durable only once the folder is.
+    sync_folder(file)
+}
+
+/// Adds to a file's end, readable by its owner alone: when this returns, the content has survived a crash; when it
+/// fails, a beginning of it may be there.
+pub(super) fn append_private(file: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = !require_plain(file)?;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
     #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut open = options.open(file)?;
+    open.write_all(content)?;
+    open.sync_data()?;
+    // The name of a new file is durable only once the folder is.
+    if fresh { sync_folder(file) } else { Ok(()) }
+}
+
+/// Takes a file away; one that is not there is gone already.
+pub(super) fn remove_private(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(file),
+    }
+}
+
+/// Makes what happened to the names in a file's folder durable.
+fn sync_folder(file: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder_of(file))?.sync_all() } else { Ok(()) }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Whether a plain file is there; anything else in its place is refused.

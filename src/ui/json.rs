@@ -269,6 +269,11 @@ pub fn outputs_event(outputs: Json) -> Json {
     Json::Object(line)
 }
 
+/// Something to know, as an event.
+pub fn message(text: &str) -> Json {
+    Json::Object(envelope("log", "info", text))
+}
+
 /// What is wrong, as an event.
 pub fn diagnostic_event(what: &Diagnostic) -> Json {
     let level = match what.severity {

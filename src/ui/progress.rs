@@ -131,7 +131,7 @@ impl Bars {
 fn line(event: &Event, style: Style) -> Option<String> {
     Some(match event {
         Event::Began { steps, phase: Phase::Undo } => {
-            style.bold(&format!("Undoing {steps} finished step{}:", if *steps == 1 { "" } else { "s" }))
+            style.bold(&format!("Undoing {steps} step{}:", if *steps == 1 { "" } else { "s" }))
         }
         Event::Began { phase: Phase::Apply, .. } => return None,
         Event::Started { address, op, phase, .. } => format!("{address}: {} ...", present(*op, *phase)),

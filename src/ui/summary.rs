@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::plan::{Counts, describe};
 use super::{error, text};
-use crate::model::{Diagnostic, Failure, Kept, Op, Plan, Undo};
+use crate::model::{Diagnostic, Failure, Journal, Kept, Op, Phase, Plan, Progress as Step, Undo};
 
 /// `Done in 4.2 s: 3 added, 1 changed, 0 destroyed.`
 pub fn applied(counts: Counts, took: Duration) -> String {
@@ -58,8 +58,9 @@ pub fn rolled_back(undone: usize) -> String {
     }
 }
 
-/// What a run says that stopped half-way: what stays, and the way on.
-pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str) -> Diagnostic {
+/// What a run says that stopped half-way: what stays, and the ways on: `command` forward, and back where `back` says
+/// that this is possible.
+pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str, back: bool) -> Diagnostic {
     let steps = |count: usize| match count {
         1 => "one step".to_owned(),
         _ => format!("{count} steps"),
@@ -83,7 +84,51 @@ pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str) -> Diagno
     }
     Diagnostic::error(format!("the run stopped half-way: {} {are} done and not undone", steps(stay)))
         .detail(detail)
-        .hint(format!("mend the cause, then resume with `{command}`: it goes on from what is there"))
+        .hint(if back {
+            format!("mend the cause, then `{command}` goes on from what is there, or `mcm rollback` undoes what was done")
+        } else {
+            format!("mend the cause, then resume with `{command}`: it goes on from what is there")
+        })
+}
+
+/// What a run says that was stopped.
+pub fn interrupted(phase: Phase, done: usize, left: usize, command: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::error("interrupted");
+    match phase {
+        Phase::Apply => diagnostic
+            .detail(format!("{done} steps are done and recorded, {left} are not"))
+            .hint(format!("`{command}` goes on from here; `mcm rollback` undoes what was done")),
+        Phase::Undo => diagnostic
+            .detail(format!("{done} steps are undone and recorded, {left} are not"))
+            .hint(format!("`mcm rollback` goes on undoing; `{command}` goes forward from here")),
+    }
+}
+
+/// Says that an earlier run is not over, and what that means for this one; `None` if none is.
+pub fn unfinished(journal: &Journal, continues: bool) -> Option<String> {
+    let last = journal.runs.last()?;
+    let began = last.began.strftime("%Y-%m-%d %H:%M UTC");
+    let done = journal.undoable().filter(|deed| deed.progress == Step::Done).count();
+    let open = journal.undoable().count() - done;
+    let mut text = format!("A run of {began} is not over: {} done", counted(done));
+    if open > 0 {
+        // Writing into a `String` does not fail.
+        let _ = write!(text, ", {open} with an unknown or failed end");
+    }
+    text.push_str(if continues {
+        ". This run continues it: should it fail, those are undone too."
+    } else {
+        ". `mcm apply` continues it, `mcm rollback` undoes it."
+    });
+    Some(text)
+}
+
+fn counted(steps: usize) -> String {
+    match steps {
+        0 => "no step".to_owned(),
+        1 => "one step".to_owned(),
+        _ => format!("{steps} steps"),
+    }
 }
 
 /// What was done, as a participle.

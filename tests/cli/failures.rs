@@ -42,7 +42,7 @@ fn a_failed_apply_is_undone() {
     insta::with_settings!({ filters => [("request id: [0-9a-zA-Z-]+", "request id: [id]")] }, {
         insta::assert_snapshot!("undone", told);
     });
-    assert!(ran.err.contains("Undoing 1 finished step"), "{}", ran.err);
+    assert!(ran.err.contains("Undoing 2 steps"), "{}", ran.err);
     assert!(run(home.path(), &["state", "list", "--sandbox"]).exits(0).out.is_empty());
     std::fs::write(home.path().join("stack.yaml"), SMALL).unwrap();
     run(home.path(), &["apply", "--sandbox", "--auto-approve"]).exits(0);

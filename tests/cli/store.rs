@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcm::model::{Address, CloudId, Ledger as _, Nonce, Owned, ResourceType, Standing, State};
-use mcm::store::{Folder, LockError, StoreError};
+use futures::executor::block_on;
+use mcm::model::{Address, CloudId, Ledger as _, LedgerError, Nonce, Owned, ResourceType, Standing, State};
+use mcm::store::{self, Folder, Loaded, LockError, Medium as _, Store, StoreError};
 
 use super::binary::{SMALL, run};
 
@@ -28,22 +30,34 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+fn load(folder: &Folder) -> Result<Loaded, StoreError> {
+    block_on(store::load(folder, Some("small")))
+}
+
+fn record(store: &mut Store, state: &State) -> Result<(), LedgerError> {
+    block_on(store.record(&[], state))
+}
+
+fn open(folder: &Folder) -> Store {
+    Store::new(Arc::new(folder.clone()), "small", &Loaded::default())
+}
+
 #[test]
 fn what_is_written_is_read_and_private() {
     let home = tempfile::tempdir().unwrap();
     let folder = Folder::new(home.path().join("a/.mcm"));
-    assert_eq!(folder.load("small").unwrap(), State::default());
+    assert_eq!(load(&folder).unwrap().state, State::default());
     assert!(!home.path().join("a").exists(), "reading makes nothing");
-    let lock = folder.lock("apply", Duration::ZERO).unwrap();
-    let mut store = folder.open("small", &State::default(), &lock);
-    store.record(&state(1)).unwrap();
-    store.record(&state(2)).unwrap();
-    assert_eq!(folder.load("small").unwrap(), state(2));
+    let _lock = folder.lock("apply", Duration::ZERO).unwrap();
+    let mut store = open(&folder);
+    record(&mut store, &state(1)).unwrap();
+    record(&mut store, &state(2)).unwrap();
+    assert_eq!(load(&folder).unwrap().state, state(2));
     assert_eq!(mode(&home.path().join("a/.mcm")), 0o700);
-    assert_eq!(mode(&folder.file()), 0o600);
+    assert_eq!(mode(Path::new(&folder.place("state.json"))), 0o600);
     assert_eq!(mode(&home.path().join("a/.mcm/lock.json")), 0o600);
-    assert!(store.record(&state(1)).is_err(), "an older state never replaces a newer one");
-    assert_eq!(folder.load("small").unwrap(), state(2));
+    assert!(record(&mut store, &state(1)).is_err(), "an older state never replaces a newer one");
+    assert_eq!(load(&folder).unwrap().state, state(2));
     let left = fs::read_dir(home.path().join("a/.mcm")).unwrap().count();
     assert_eq!(left, 2, "no temporary file is left");
 }
@@ -69,10 +83,10 @@ fn what_is_not_understood_is_an_error_and_stays() {
         }),
     ];
     for (content, expected) in cases {
-        fs::write(folder.file(), content).unwrap();
-        let error = folder.load("small").unwrap_err();
+        fs::write(Path::new(&folder.place("state.json")), content).unwrap();
+        let error = load(&folder).unwrap_err();
         assert!(expected(&error), "{content}: {error}");
-        assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
+        assert_eq!(fs::read_to_string(Path::new(&folder.place("state.json"))).unwrap(), content);
     }
 }
 
@@ -101,16 +115,16 @@ fn no_symbolic_link_is_followed() {
     fs::write(&elsewhere, "precious").unwrap();
     let folder = Folder::new(home.path().join("state"));
     fs::create_dir(home.path().join("state")).unwrap();
-    symlink(&elsewhere, folder.file()).unwrap();
-    assert!(folder.load("small").is_err());
-    let lock = folder.lock("apply", Duration::ZERO).unwrap();
-    assert!(folder.open("small", &State::default(), &lock).record(&state(1)).is_err());
+    symlink(&elsewhere, Path::new(&folder.place("state.json"))).unwrap();
+    assert!(load(&folder).is_err());
+    let _lock = folder.lock("apply", Duration::ZERO).unwrap();
+    assert!(record(&mut open(&folder), &state(1)).is_err());
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
 
     let linked = home.path().join("linked");
     symlink(home.path().join("state"), &linked).unwrap();
     assert!(Folder::new(&linked).lock("apply", Duration::ZERO).is_err());
-    assert!(Folder::new(&linked).load("small").is_err());
+    assert!(load(&Folder::new(&linked)).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The main road, from a stack file to an AWS endpoint: parse, observe, plan, approve, apply.
 
 use jiff::Timestamp;
-use mcm::engine::{self, Answer, Request, Settings, Stop};
+use mcm::engine::{self, Answer, Books, Request, Settings, Stop};
 use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, Router};
 use mcm::stack::{Dialect, Source};
@@ -22,7 +22,7 @@ pub struct Road {
 struct Forgetful;
 
 impl Ledger for Forgetful {
-    fn record(&mut self, _state: &State) -> Result<(), LedgerError> {
+    async fn record(&mut self, _entries: &[Entry], _state: &State) -> Result<(), LedgerError> {
         Ok(())
     }
 }
@@ -74,15 +74,16 @@ impl Road {
     /// Approves a plan and applies it.
     pub async fn finish(&mut self, stack: &Stack, plan: Plan, inventory: &Inventory) -> Outcome {
         let plan = engine::approve(plan, inventory, &self.catalogue, Answer::Automatic).unwrap();
+        let settings = Settings { parallelism: 16, rollback: true, now: Timestamp::UNIX_EPOCH };
+        let (mut journal, mut ledger) = (Journal::default(), Forgetful);
         engine::apply(
             plan,
             stack,
             inventory,
             &self.catalogue,
-            &mut self.state,
+            &mut Books::new(&mut self.state, &mut journal, &mut ledger),
             &self.router,
-            &mut Forgetful,
-            Settings { parallelism: 16, rollback: true },
+            settings,
             &Stop::default(),
             &|_| (),
         )

@@ -226,13 +226,14 @@ impl Provider for Fake {
     }
 }
 
-/// Keeps every state that was recorded.
+/// Keeps every state that was recorded, and every entry.
 #[derive(Default)]
-pub struct Book(pub Vec<State>);
+pub struct Book(pub Vec<State>, pub Vec<Entry>);
 
 impl Ledger for Book {
-    fn record(&mut self, state: &State) -> Result<(), LedgerError> {
+    async fn record(&mut self, entries: &[Entry], state: &State) -> Result<(), LedgerError> {
         self.0.push(state.clone());
+        self.1.extend_from_slice(entries);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The engine over a made-up cloud: what is planned, what is sent, what is left after a failure.
 
 mod fake;
+mod journal;
 mod replacing;
 mod simulation;
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fake::{Book, FACT, Fake, Fault, PLAIN, SOFT, THING, catalogue};
 use jiff::Timestamp;
-use mcm::engine::{self, Answer, Request, Settings, Stop};
+use mcm::engine::{self, Answer, Books, Request, Settings, Stop};
 use mcm::model::*;
 
 fn resource(schema: &'static Schema, name: &str, properties: &[(&str, Value)]) -> Resource {
@@ -48,6 +49,7 @@ fn stack(resources: Vec<Resource>) -> Stack {
 struct World {
     cloud: Fake,
     state: State,
+    journal: Journal,
     book: Book,
 }
 
@@ -72,12 +74,22 @@ impl World {
     async fn run(&mut self, stack: &Stack, mode: Mode) -> Outcome {
         let (plan, inventory) = self.plan_with(stack, mode, true).await.unwrap();
         let plan = engine::approve(plan, &inventory, &catalogue(), Answer::Automatic).unwrap();
-        let settings = Settings { parallelism: 8, rollback: true };
-        let (state, cloud, book) = (&mut self.state, &self.cloud, &mut self.book);
+        let settings = Settings { parallelism: 8, rollback: true, now: Timestamp::UNIX_EPOCH };
+        let mut books = Books::new(&mut self.state, &mut self.journal, &mut self.book);
         let stop = Stop::default();
-        engine::apply(plan, stack, &inventory, &catalogue(), state, cloud, book, settings, &stop, &|_| ())
-            .await
-            .unwrap()
+        engine::apply(
+            plan,
+            stack,
+            &inventory,
+            &catalogue(),
+            &mut books,
+            &self.cloud,
+            settings,
+            &stop,
+            &|_| (),
+        )
+        .await
+        .unwrap()
     }
 
     async fn apply(&mut self, stack: &Stack) -> Outcome {
@@ -218,7 +230,7 @@ async fn what_someone_else_changed_meanwhile_is_kept() {
     let stack = three();
     let (plan, inventory) = world.plan(&stack, Mode::Apply).await.unwrap();
     let plan = engine::approve(plan, &inventory, &catalogue(), Answer::Automatic).unwrap();
-    let settings = Settings { parallelism: 1, rollback: true };
+    let settings = Settings { parallelism: 1, rollback: true, now: Timestamp::UNIX_EPOCH };
     let cloud = &world.cloud;
     let meddle = |event: Event| {
         if let Event::Failed { .. } = event {
@@ -231,9 +243,8 @@ async fn what_someone_else_changed_meanwhile_is_kept() {
         &stack,
         &inventory,
         &catalogue(),
-        &mut world.state,
+        &mut Books::new(&mut world.state, &mut world.journal, &mut world.book),
         cloud,
-        &mut world.book,
         settings,
         &stop,
         &meddle,
@@ -403,7 +414,7 @@ async fn a_stop_leaves_a_run_that_can_be_resumed() {
     let stack = three();
     let (plan, inventory) = world.plan(&stack, Mode::Apply).await.unwrap();
     let plan = engine::approve(plan, &inventory, &catalogue(), Answer::Automatic).unwrap();
-    let settings = Settings { parallelism: 1, rollback: true };
+    let settings = Settings { parallelism: 1, rollback: true, now: Timestamp::UNIX_EPOCH };
     let stop = Stop::default();
     let on_first = |event: Event| {
         if let Event::Finished { .. } = event {
@@ -415,16 +426,15 @@ async fn a_stop_leaves_a_run_that_can_be_resumed() {
         &stack,
         &inventory,
         &catalogue(),
-        &mut world.state,
+        &mut Books::new(&mut world.state, &mut world.journal, &mut world.book),
         &world.cloud,
-        &mut world.book,
         settings,
         &stop,
         &on_first,
     )
     .await
     .unwrap();
-    assert!(matches!(outcome, Outcome::Interrupted { done: 1, left: 2 }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Interrupted { done: 1, left: 2, .. }), "{outcome:?}");
     applied(&world.apply(&stack).await);
     assert_eq!(world.cloud.names(), ["a", "b", "c"]);
 }

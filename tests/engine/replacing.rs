@@ -1,6 +1,7 @@
 //! Replacements that died half-way, or met somebody else on the way.
 
-use mcm::engine::{self, Answer, Settings, Stop};
+use jiff::Timestamp;
+use mcm::engine::{self, Answer, Books, Settings, Stop};
 use mcm::model::*;
 
 use super::fake::{Fault, catalogue};
@@ -54,12 +55,22 @@ async fn a_failed_update_does_not_overwrite_somebody_elses_edit() {
     let plan = engine::approve(plan, &inventory, &catalogue(), Answer::Automatic).unwrap();
     world.cloud.edit("a", "Size", 50.into());
     world.cloud.fail("update a", Fault::Refuse(ErrorKind::Conflict));
-    let settings = Settings { parallelism: 1, rollback: true };
-    let (state, cloud, book, stop) = (&mut world.state, &world.cloud, &mut world.book, Stop::default());
-    let outcome =
-        engine::apply(plan, &changed, &inventory, &catalogue(), state, cloud, book, settings, &stop, &|_| ())
-            .await
-            .unwrap();
+    let settings = Settings { parallelism: 1, rollback: true, now: Timestamp::UNIX_EPOCH };
+    let stop = Stop::default();
+    let mut books = Books::new(&mut world.state, &mut world.journal, &mut world.book);
+    let outcome = engine::apply(
+        plan,
+        &changed,
+        &inventory,
+        &catalogue(),
+        &mut books,
+        &world.cloud,
+        settings,
+        &stop,
+        &|_| (),
+    )
+    .await
+    .unwrap();
     assert!(matches!(outcome, Outcome::Stuck { .. }), "{outcome:?}");
     assert_eq!(world.cloud.objects.lock().unwrap()["a"].properties["Size"], 50.into());
 }

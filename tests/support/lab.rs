@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mcm::engine::{self, Answer, Request, Settings, Stop};
+use mcm::engine::{self, Answer, Books, Request, Settings, Stop};
 use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, AzureAccess, GcpAccess, Router};
 use mcm::sandbox::{self, Accounts, Options, Session};
@@ -32,7 +32,7 @@ pub struct Lab {
 struct Forgetful;
 
 impl Ledger for Forgetful {
-    fn record(&mut self, _state: &State) -> Result<(), LedgerError> {
+    async fn record(&mut self, _entries: &[Entry], _state: &State) -> Result<(), LedgerError> {
         Ok(())
     }
 }
@@ -103,17 +103,16 @@ impl Lab {
     pub async fn run(&mut self, stack: &Stack, mode: Mode) -> Outcome {
         let (plan, inventory) = self.plan(stack, mode).await.unwrap();
         let plan = engine::approve(plan, &inventory, &self.catalogue, Answer::Automatic).unwrap();
-        let settings = Settings { parallelism: 16, rollback: true };
+        let settings = Settings { parallelism: 16, rollback: true, now: Timestamp::UNIX_EPOCH };
         let router = self.router(stack);
-        let (state, ledger, stop) = (&mut self.state, &mut self.ledger, Stop::default());
+        let (stop, mut journal) = (Stop::default(), Journal::default());
         engine::apply(
             plan,
             stack,
             &inventory,
             &self.catalogue,
-            state,
+            &mut Books::new(&mut self.state, &mut journal, &mut self.ledger),
             &router,
-            ledger,
             settings,
             &stop,
             &|_| (),
