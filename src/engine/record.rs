@@ -268,8 +268,12 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
     /// Writes down a failed step. Where the object bears a mark, the mark tells later what happened; where it does
     /// not, the cloud's own word that it changed nothing is all there is.
     pub(super) fn fail(&mut self, task: &Task, error: &CloudError) {
+        let (deed, why) = (task.deed, error.to_string());
         let untouched = !task.schema.marked && nothing_was_made(error);
-        self.books.write(Entry::Failed { deed: task.deed, untouched, why: error.to_string() });
+        self.books.write(match error.kind {
+            ErrorKind::Unknown => Entry::Unclear { deed, why },
+            _ => Entry::Failed { deed, untouched, why },
+        });
     }
 }
 

@@ -5,13 +5,14 @@
 //! undoing twice leaves the world as undoing once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::apply::Stop;
 use super::books::{Books, owner, schema_of};
 use super::diff::{diff, hide, normalise};
-use super::step::{Task, perform};
+use super::step::{Task, UNSEEN, appeared, perform};
 use super::undo;
 use crate::model::{
     Address, Catalogue, CloudError, Condition, Deed, Deletion, Entry, ErrorKind, Event, Holding, Image, Kept,
@@ -139,6 +140,14 @@ impl Deed {
         self.wrote.is_some() || self.progress == Progress::Done
     }
 
+    /// Whether it may have happened, or happen yet.
+    fn is_unclear(&self) -> bool {
+        match self.progress {
+            Progress::Intended | Progress::Undoing => self.wrote.is_none(),
+            Progress::Done | Progress::Failed | Progress::Untouched | Progress::Undone => false,
+        }
+    }
+
     /// Whether undoing it takes something away.
     fn is_making(&self) -> bool {
         match self.intent.op {
@@ -173,6 +182,10 @@ async fn undo(
             }
             let Some(before) = &deed.intent.before else { return Ok(owned) };
             let schema = task.schema;
+            if deed.is_unclear() {
+                // A deletion under way still shows what it deletes.
+                sleep(UNSEEN).await;
+            }
             let live = bring_back(task, before, clouds, events).await?;
             Ok(brought(owned, schema, &live))
         }
@@ -226,7 +239,8 @@ async fn unmake(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
     let wrote = deed.wrote.as_ref();
-    let Some(live) = read(task, clouds).await? else { return Ok(()) };
+    let patience = if deed.is_unclear() { UNSEEN } else { Duration::ZERO };
+    let Some(live) = appeared(task, clouds, patience).await? else { return Ok(()) };
     if matches!(live.condition, Condition::SoftDeleted { .. }) {
         return Ok(());
     }

@@ -13,6 +13,10 @@ use crate::model::{
 
 /// A change is sent at most so often when it is not known what became of it.
 const SENDS: u32 = 3;
+/// After a change without an answer, "not there" is believed when it was said for so long.
+pub(super) const UNSEEN: Duration = Duration::from_secs(8);
+/// How long something that a cloud says exists may go on not being shown.
+const HIDDEN: Duration = Duration::from_mins(1);
 /// How long a cloud may go on answering with what was there before a change.
 const STALE: Duration = Duration::from_secs(30);
 
@@ -108,7 +112,7 @@ async fn create(
             // It may have happened: what is there now decides.
             ErrorKind::Unknown => {
                 unclear += 1;
-                if let Some(live) = ours(task, clouds).await? {
+                if let Some(live) = ours(task, clouds, UNSEEN).await? {
                     // It may have happened in part: an object is made by several requests.
                     return update(task, clouds, events, Some(&live)).await;
                 }
@@ -117,7 +121,7 @@ async fn create(
                 }
             }
             ErrorKind::AlreadyExists if unclear > 0 || task.resumed => {
-                let live = ours(task, clouds).await?.ok_or(error)?;
+                let live = ours(task, clouds, HIDDEN).await?.ok_or(error)?;
                 return update(task, clouds, events, Some(&live)).await;
             }
             _ => {
@@ -128,18 +132,31 @@ async fn create(
     }
 }
 
-/// The object at the task's identity, if it is the one that this task made. "Not there" is asked for several times:
-/// a cloud may need a moment to show what it has just made.
-async fn ours(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, CloudError> {
-    for tries in 0..4 {
-        if let Some(live) = read(task, clouds).await? {
-            let marked = live.owner.as_ref().is_none_or(|owner| owner.nonce == task.owner.nonce);
-            let same = live.owner.is_some() || !task.schema.marked;
-            return Ok((marked && same).then_some(live));
+/// The object at the task's identity, if it is the one that this task made.
+async fn ours(task: &Task, clouds: &impl Provider, patience: Duration) -> Result<Option<Live>, CloudError> {
+    let live = appeared(task, clouds, patience).await?;
+    Ok(live.filter(|live| {
+        let marked = live.owner.as_ref().is_none_or(|owner| owner.nonce == task.owner.nonce);
+        marked && (live.owner.is_some() || !task.schema.marked)
+    }))
+}
+
+/// What stands at the task's identity. "Not there" is asked for several times: a cloud may need a moment to show what
+/// it has just made, and an operation that nobody watches may still be at it.
+pub(super) async fn appeared(
+    task: &Task,
+    clouds: &impl Provider,
+    patience: Duration,
+) -> Result<Option<Live>, CloudError> {
+    let (began, mut tries) = (Instant::now(), 1);
+    loop {
+        let live = read(task, clouds).await?;
+        if live.is_some() || began.elapsed() > patience {
+            return Ok(live);
         }
-        sleep(pause(tries + 1)).await;
+        sleep(pause(tries)).await;
+        tries += 1;
     }
-    Ok(None)
 }
 
 async fn read(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, CloudError> {

@@ -138,6 +138,13 @@ pub enum Entry {
         /// The cloud's words.
         why: String,
     },
+    /// No clear answer came, and looking did not tell either: it may have happened, or happen yet.
+    Unclear {
+        /// Which.
+        deed: DeedId,
+        /// The cloud's words, or the transport's.
+        why: String,
+    },
     /// It is about to be undone.
     Undoing {
         /// Which.
@@ -212,14 +219,14 @@ impl Deed {
                 self.wrote.clone_from(wrote);
                 Done
             }
-            (Intended, Entry::Failed { untouched: false, .. }) => Failed,
             (Intended, Entry::Failed { untouched: true, .. }) => Untouched,
+            (Intended, Entry::Unclear { .. }) => Intended,
             // What was kept once may be tried again later.
             (Intended | Done | Failed | Untouched | Undoing, Entry::Undoing { .. }) => Undoing,
             (Undoing, Entry::Undone { .. }) => Undone,
             // It is as far as it was before: whoever asks again looks at what is live again.
             (Undoing, Entry::Kept { .. }) if self.wrote.is_some() => Done,
-            (Undoing, Entry::Kept { .. }) => Failed,
+            (Intended, Entry::Failed { untouched: false, .. }) | (Undoing, Entry::Kept { .. }) => Failed,
             (progress, entry) => {
                 let deed = self.intent.deed;
                 return Err(Misplaced(format!("step {deed} is {progress:?}, and `{entry:?}` cannot follow")));
@@ -243,6 +250,7 @@ impl Journal {
             }
             Entry::Done { deed, .. }
             | Entry::Failed { deed, .. }
+            | Entry::Unclear { deed, .. }
             | Entry::Undoing { deed }
             | Entry::Undone { deed, .. }
             | Entry::Kept { deed, .. } => {
@@ -287,9 +295,12 @@ impl Entry {
             Self::Done { deed, owns, .. } | Self::Undone { deed, owns } => {
                 Some((&journal.deeds.get(deed.0)?.intent.address, owns))
             }
-            Self::Began(_) | Self::Failed { .. } | Self::Undoing { .. } | Self::Kept { .. } | Self::Ended => {
-                None
-            }
+            Self::Began(_)
+            | Self::Failed { .. }
+            | Self::Unclear { .. }
+            | Self::Undoing { .. }
+            | Self::Kept { .. }
+            | Self::Ended => None,
         }
     }
 }
