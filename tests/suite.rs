@@ -4,6 +4,7 @@
 mod aws;
 mod azure;
 mod cli;
+mod crash;
 mod emulators;
 mod engine;
 mod gcp;
