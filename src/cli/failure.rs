@@ -46,6 +46,15 @@ impl Failure {
         Self::new(Exit::Failed, Diagnostic::error(what).detail(chain(error)))
     }
 
+    /// A store of state that failed; one that does not let us in is a matter of credentials.
+    pub(super) fn store(what: impl Into<String>, error: &std::io::Error) -> Self {
+        let mut failure = Self::io(what, error);
+        if error.kind() == std::io::ErrorKind::PermissionDenied {
+            failure.exit = Exit::Credentials;
+        }
+        failure
+    }
+
     /// Clouds that did not let themselves be asked.
     pub(super) fn clouds<'e>(errors: impl IntoIterator<Item = (String, &'e CloudError)>) -> Self {
         let mut exit = Exit::Failed;
@@ -126,6 +135,9 @@ impl From<ObserveError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = match &error {
+            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                (Exit::Credentials, "nothing was changed; the state can be read by others alone")
+            }
             StoreError::Io { .. } => {
                 (Exit::Failed, "nothing was changed; mend the file or folder and run it again")
             }
@@ -155,7 +167,7 @@ impl From<StoreError> for Failure {
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         match &error {
-            LockError::Held { by, waited } => {
+            LockError::Held { by, lease, waited } => {
                 let holder = by.as_ref().map_or_else(
                     || "by a run that is just starting or ending".to_owned(),
                     |by| {
@@ -173,10 +185,15 @@ impl From<LockError> for Failure {
                 };
                 let diagnostic = Diagnostic::error(error.to_string())
                     .detail(format!("it is held {holder}{waited}"))
-                    .hint("wait for that run to end, or give `--lock-timeout 60s`; the lock ends with its process");
+                    .hint(match lease {
+                        None => "wait for that run to end, or give `--lock-timeout 60s`; the lock ends with its process".to_owned(),
+                        Some(id) => format!(
+                            "wait for that run to end, or give `--lock-timeout 90s`: the lock of a dead run ends within a minute. `mcm unlock {id}` ends it now"
+                        ),
+                    });
                 Self::new(Exit::Locked, diagnostic)
             }
-            LockError::Io { source, .. } => Self::io(error.to_string(), source),
+            LockError::Io { source, .. } => Self::store(error.to_string(), source),
         }
     }
 }

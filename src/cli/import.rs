@@ -1,7 +1,6 @@
 //! `mcm import`: the stack owns, from now on, an object that is there already.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -17,7 +16,7 @@ use crate::model::{
     Action, Address, CloudId, Condition, Diagnostic, Ledger as _, Live, Mode, Nonce, OnDelete, Owned,
     Provider as _, Read, Resource, Standing, Value,
 };
-use crate::store::{self, Folder, Lock, Store};
+use crate::store::{self, Lock, Place, Store};
 use crate::ui;
 
 /// Take an object that exists already into what the stack owns
@@ -42,21 +41,25 @@ impl Import {
         let loaded = workspace.load(self.variables.given(), context)?;
         loaded.require(std::iter::once(&self.address), &crate::model::State::default())?;
         workspace.prepare()?;
-        let folder = workspace.state();
-        let lock = folder.lock("import", self.lock.lock_timeout)?;
-        signals::run_readonly(self.import(&workspace, &loaded, folder, lock, context))
+        let place = loaded.place(&workspace)?;
+        signals::run_readonly(async {
+            let lock = place.lock("import", self.lock.lock_timeout).await?;
+            let ending = self.import(&workspace, &loaded, (&place, &lock), context).await;
+            lock.release().await;
+            ending
+        })
     }
 
     async fn import(
         &self,
         workspace: &Workspace,
         loaded: &Loaded,
-        folder: Folder,
-        _lock: Lock,
+        (place, lock): (&Place, &Lock),
         context: &Context,
     ) -> Ending {
-        let known = store::load(&folder, Some(&loaded.stack.name)).await?;
-        let mut store = Store::new(Arc::new(folder), &loaded.stack.name, &known);
+        let medium = place.medium();
+        let known = store::load(&*medium, Some(&loaded.stack.name)).await?;
+        let mut store = Store::new(medium, &loaded.stack.name, &known, lock);
         let mut state = known.state;
         if let Some(owned) = state.resources.get(&self.address) {
             let diagnostic = Diagnostic::error(format!("{} is owned already: {}", self.address, owned.id))

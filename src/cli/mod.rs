@@ -13,6 +13,7 @@ use crate::model::Diagnostic;
 use crate::ui::{self, Style};
 
 mod apply;
+mod backend;
 mod completions;
 mod destroy;
 pub mod exit;
@@ -32,6 +33,7 @@ mod show;
 mod signals;
 mod state;
 mod survey;
+mod unlock;
 mod validate;
 mod workspace;
 
@@ -63,6 +65,7 @@ enum Command {
     Graph(graph::Graph),
     Import(import::Import),
     State(state::State),
+    Unlock(unlock::Unlock),
     Sandbox(sandbox::Sandbox),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -140,6 +143,7 @@ impl Command {
             Self::Graph(arguments) => arguments.run(context),
             Self::Import(arguments) => arguments.run(context),
             Self::State(arguments) => arguments.run(context),
+            Self::Unlock(arguments) => arguments.run(context),
             Self::Sandbox(arguments) => arguments.run(context),
             Self::Schema(schema::Schema {}) => Ok(schema::Schema::run()),
             Self::Completions(arguments) => Ok(arguments.run()),

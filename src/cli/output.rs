@@ -38,7 +38,8 @@ impl Output {
                     loaded.stack.outputs.iter().map(|output| output.name.as_str()).collect();
                 require(name, &names)?;
             }
-            let state = store::load(&workspace.state(), Some(&loaded.stack.name)).await?.state;
+            let state =
+                store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?.state;
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &state, &reach.router).await?;
             reach.close().await;

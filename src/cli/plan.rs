@@ -56,7 +56,7 @@ impl Plan {
         signals::run_readonly(async {
             let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
             let loaded = workspace.load(self.variables.given(), context)?;
-            let known = store::load(&workspace.state(), Some(&loaded.stack.name)).await?;
+            let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
             if let Some(notice) = summary::unfinished(&known.journal, false) {
                 ui::print::notice(&notice);
             }

@@ -1,7 +1,6 @@
 //! `mcm rollback`: undo the last run that was interrupted or failed, from its journal.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -16,7 +15,7 @@ use super::survey::guard;
 use super::workspace::{Loaded, Workspace};
 use crate::engine::{self, Books, Stop, Undoing};
 use crate::model::{Clouds, Deed, Diagnostic, Journal, Outcome};
-use crate::store::{self, Lock, Store};
+use crate::store::{self, Lock, Place, Store};
 use crate::ui::{self, summary};
 
 /// Undo the last interrupted or failed run
@@ -41,20 +40,27 @@ impl Rollback {
         let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
         let loaded = workspace.load(self.variables.given(), context)?;
         workspace.prepare()?;
-        let lock = workspace.state().lock("rollback", self.lock.lock_timeout)?;
-        signals::run(async |signals| Box::pin(self.perform(&workspace, loaded, lock, signals, context)).await)
+        let place = loaded.place(&workspace)?;
+        signals::run(async |mut signals| {
+            let lock = place.lock("rollback", self.lock.lock_timeout);
+            let lock = signals.or(async { Ok(lock.await?) }).await?;
+            let done = self.perform(&workspace, loaded, (&place, &lock), signals, context);
+            let ending = Box::pin(done).await;
+            lock.release().await;
+            ending
+        })
     }
 
     async fn perform(
         &self,
         workspace: &Workspace,
         mut loaded: Loaded,
-        _lock: Lock,
+        (place, lock): (&Place, &Lock),
         mut signals: Signals,
         context: &Context,
     ) -> Ending {
-        let folder = workspace.state();
-        let mut known = store::load(&folder, Some(&loaded.stack.name)).await?;
+        let medium = place.medium();
+        let mut known = store::load(&*medium, Some(&loaded.stack.name)).await?;
         let Some(clouds) = undoable(&known.journal)? else {
             self.say("There is nothing to undo: no run is unfinished.");
             return Ok(Exit::Done);
@@ -63,7 +69,7 @@ impl Rollback {
         loaded.stack.clouds = clouds;
         let reach = signals.or(reach::open(workspace, &loaded.stack)).await?;
         signals.or(guard(&reach.router)).await?;
-        let mut store = Store::new(Arc::new(folder), &loaded.stack.name, &known);
+        let mut store = Store::new(medium, &loaded.stack.name, &known, lock);
         let (progress, stop) = (progress(self.json, context), Stop::default());
         let show = |event| progress.show(&event);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut store);

@@ -1,7 +1,6 @@
 //! The main road of apply and destroy: parse -> lock -> observe -> plan -> render -> approve -> apply -> outputs.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,13 +16,13 @@ use super::workspace::{Loaded, Workspace};
 use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
 use crate::model::{Diagnostic, ErrorKind, Event, Inventory, LedgerError, Mode, Outcome, Phase, Plan};
 use crate::stack::Given;
-use crate::store::{self, Lock, Store};
+use crate::store::{self, Lock, Place, Store};
 use crate::ui::plan::Counts;
 use crate::ui::progress::Progress;
 use crate::ui::{self, summary};
 
 /// After the first stop signal, what is in flight has this long to settle: pipelines kill after ten seconds.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(4);
 
 /// What is to be planned and run.
 pub(super) struct Job {
@@ -43,8 +42,6 @@ struct Ready {
     /// What is known, read under the lock.
     known: store::Loaded,
     store: Store,
-    /// Held until the run is over.
-    _lock: Lock,
 }
 
 impl Job {
@@ -53,10 +50,17 @@ impl Job {
         if self.options.json {
             ui::print::result(&ui::json::version().to_string());
         }
-        let ending = self.prepare(context).and_then(|(loaded, lock)| {
-            signals::run(async |signals| {
-                let ready = self.open(loaded, lock).await?;
-                Box::pin(self.perform(ready, signals, context)).await
+        let ending = self.prepare(context).and_then(|(loaded, place)| {
+            signals::run(async |mut signals| {
+                let lock = place.lock(self.command, self.options.lock.lock_timeout);
+                let lock = signals.or(async { Ok(lock.await?) }).await?;
+                let ending = async {
+                    let ready = self.open(loaded, &place, &lock).await?;
+                    Box::pin(self.perform(ready, signals, context)).await
+                };
+                let ending = ending.await;
+                lock.release().await;
+                ending
             })
         });
         if let (true, Err(failure)) = (self.options.json, &ending) {
@@ -67,22 +71,22 @@ impl Job {
         ending
     }
 
-    /// Everything that can be refused without asking a cloud, and the lock.
-    fn prepare(&self, context: &Context) -> Result<(Loaded, Lock), Failure> {
+    /// Everything that can be refused without asking anyone.
+    fn prepare(&self, context: &Context) -> Result<(Loaded, Place), Failure> {
         self.require_consent(context)?;
         let loaded = self.workspace.load(self.variables.clone(), context)?;
         self.workspace.prepare()?;
-        let lock = self.workspace.state().lock(self.command, self.options.lock.lock_timeout)?;
-        Ok((loaded, lock))
+        let place = loaded.place(&self.workspace)?;
+        Ok((loaded, place))
     }
 
     /// Reads what is known of the stack, now that no one else writes it.
-    async fn open(&self, loaded: Loaded, lock: Lock) -> Result<Ready, Failure> {
-        let folder = self.workspace.state();
-        let known = store::load(&folder, Some(&loaded.stack.name)).await?;
+    async fn open(&self, loaded: Loaded, place: &Place, lock: &Lock) -> Result<Ready, Failure> {
+        let medium = place.medium();
+        let known = store::load(&*medium, Some(&loaded.stack.name)).await?;
         loaded.require(self.request.targets.iter().chain(&self.request.excludes), &known.state)?;
-        let store = Store::new(Arc::new(folder), &loaded.stack.name, &known);
-        Ok(Ready { loaded, known, store, _lock: lock })
+        let store = Store::new(medium, &loaded.stack.name, &known, lock);
+        Ok(Ready { loaded, known, store })
     }
 
     /// Where no one can be asked, someone must have said yes before.

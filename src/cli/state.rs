@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::Exit;
 use super::failure::{Ending, Failure};
-use super::options::{LockOptions, address};
+use super::options::{LockOptions, Variables, address};
 use super::workspace::{Workspace, closest_address};
 use super::{Context, signals};
 use crate::model::{Address, Diagnostic, Ledger as _, Owned, State as Owns};
+use crate::stack::Given;
 use crate::store::{self, Store};
 use crate::ui;
 
@@ -32,6 +32,8 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        variables: Variables,
     },
     /// Show what is recorded of one address
     Show {
@@ -43,6 +45,8 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        variables: Variables,
     },
     /// Forget that the stack owns an object; the object stays
     Rm {
@@ -52,6 +56,8 @@ enum Command {
         /// The stack's folder or file [default: stack.yaml here]
         stack: Option<PathBuf>,
         #[command(flatten)]
+        variables: Variables,
+        #[command(flatten)]
         lock: LockOptions,
     },
 }
@@ -59,15 +65,20 @@ enum Command {
 impl State {
     pub(super) fn run(self, context: &Context) -> Ending {
         match self.command {
-            Command::List { stack, json } => list(stack.as_deref(), json, context),
-            Command::Show { address, stack, json } => show(&address, stack.as_deref(), json, context),
-            Command::Rm { address, stack, lock } => remove(&address, stack.as_deref(), &lock, context),
+            Command::List { stack, json, variables } => {
+                list(&load(stack.as_deref(), variables.given(), context)?, json)
+            }
+            Command::Show { address, stack, json, variables } => {
+                show(&address, &load(stack.as_deref(), variables.given(), context)?, json)
+            }
+            Command::Rm { address, stack, variables, lock } => {
+                remove(&address, stack.as_deref(), variables.given(), &lock, context)
+            }
         }
     }
 }
 
-fn list(stack: Option<&Path>, json: bool, context: &Context) -> Ending {
-    let state = load(stack, context)?;
+fn list(state: &Owns, json: bool) -> Ending {
     if json {
         let text = serde_json::to_string_pretty(&state)
             .map_err(|error| Failure::io("the state could not be written as JSON", &error))?;
@@ -91,9 +102,8 @@ fn list(stack: Option<&Path>, json: bool, context: &Context) -> Ending {
     Ok(Exit::Done)
 }
 
-fn show(address: &Address, stack: Option<&Path>, json: bool, context: &Context) -> Ending {
-    let state = load(stack, context)?;
-    let owned = find(&state, address)?;
+fn show(address: &Address, state: &Owns, json: bool) -> Ending {
+    let owned = find(state, address)?;
     if json {
         let former = state.replaced.get(address);
         ui::print::result(&format!(
@@ -127,25 +137,32 @@ fn show(address: &Address, stack: Option<&Path>, json: bool, context: &Context) 
     Ok(Exit::Done)
 }
 
-fn remove(address: &Address, stack: Option<&Path>, lock: &LockOptions, context: &Context) -> Ending {
+fn remove(
+    address: &Address,
+    stack: Option<&Path>,
+    variables: Vec<Given>,
+    lock: &LockOptions,
+    context: &Context,
+) -> Ending {
     let workspace = Workspace::find(stack, context.sandbox)?;
-    find(&load(stack, context)?, address)?;
-    let folder = workspace.state();
-    let lock = folder.lock("state rm", lock.lock_timeout)?;
-    // Read again: now no one else writes it.
+    let place = workspace.place(variables, context)?;
     let owned = signals::run_readonly_for(async {
-        let known = store::load(&folder, None).await?;
+        let medium = place.medium();
+        find(&store::load(&*medium, None).await?.state, address)?;
+        let lock = place.lock("state rm", lock.lock_timeout).await?;
+        // Read again: now no one else writes it.
+        let known = store::load(&*medium, None).await?;
         let Some(name) = &known.stack else { return Err(unknown(address, &Owns::default())) };
-        let mut store = Store::new(Arc::new(folder), name, &known);
+        let mut store = Store::new(medium, name, &known, &lock);
         let mut state = known.state;
         let owned = find(&state, address)?.clone();
         state.resources.remove(address);
         state.replaced.remove(address);
         state.serial += 1;
         store.record(&[], &state).await?;
+        lock.release().await;
         Ok(owned)
     })?;
-    drop(lock);
     ui::print::result(&format!(
         "The stack does not own {address} any more. {} {} stays as it is.",
         owned.ty,
@@ -154,9 +171,10 @@ fn remove(address: &Address, stack: Option<&Path>, lock: &LockOptions, context: 
     Ok(Exit::Done)
 }
 
-fn load(stack: Option<&Path>, context: &Context) -> Result<Owns, Failure> {
+fn load(stack: Option<&Path>, variables: Vec<Given>, context: &Context) -> Result<Owns, Failure> {
     let workspace = Workspace::find(stack, context.sandbox)?;
-    signals::run_readonly_for(async { Ok(store::load(&workspace.state(), None).await?.state) })
+    let place = workspace.place(variables, context)?;
+    signals::run_readonly_for(async { Ok(store::load(&*place.medium(), None).await?.state) })
 }
 
 fn find<'s>(state: &'s Owns, address: &Address) -> Result<&'s Owned, Failure> {

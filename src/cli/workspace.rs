@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Address, Catalogue, Diagnostic, Stack, State};
 use crate::stack::{self, Dialect, Given, Source};
-use crate::store::{Folder, make_private_folder, read_private, write_private};
+use crate::store::{Folder, Place, make_private_folder, read_private, write_private};
 use crate::{provider, trust, ui};
 
-use super::Context;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::{Context, backend};
 
 /// The file of a stack whose folder is named.
 const STACK_FILE: &str = "stack.yaml";
@@ -96,6 +96,16 @@ impl Workspace {
         Folder::new(if self.sandbox { self.own_folder().join("sandbox/state") } else { self.own_folder() })
     }
 
+    /// Where the state lies, for commands that look at the state alone. A stack file that names no backend need not be
+    /// a sound one.
+    pub(super) fn place(&self, variables: Vec<Given>, context: &Context) -> Result<Place, Failure> {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        if !text.lines().any(|line| line.starts_with("backend")) {
+            return Ok(Place::Folder(self.state()));
+        }
+        self.load(variables, context)?.place(self)
+    }
+
     /// Makes `.mcm` and keeps it out of version control.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         let folder = self.own_folder();
@@ -108,6 +118,11 @@ impl Workspace {
 }
 
 impl Loaded {
+    /// Where the stack's state lies.
+    pub(super) fn place(&self, workspace: &Workspace) -> Result<Place, Failure> {
+        backend::place(workspace, self.stack.backend.as_ref(), &self.stack.clouds)
+    }
+
     /// Refuses addresses that neither the stack nor its state knows.
     pub(super) fn require<'a>(
         &self,

@@ -4,6 +4,7 @@
 //! rules; what a resource type is comes in as data, a [`Schema`].
 
 mod address;
+mod backend;
 mod clouds;
 mod diagnostic;
 mod error;
@@ -18,6 +19,7 @@ mod state;
 mod value;
 
 pub use address::{Address, InvalidAddress};
+pub use backend::{Backend, StoreKind};
 pub use clouds::{AwsPlace, AzurePlace, Cloud, Clouds, GcpPlace, ResourceType};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use error::{CloudError, ErrorKind};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Clouds, Digest, Location, Map, ResourceType, Schema, Value};
+use super::{Address, Backend, Clouds, Digest, Location, Map, ResourceType, Schema, Value};
 
 /// Validated desired resources. Every reference in it leads somewhere and there is no cycle.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Stack {
     pub folder: PathBuf,
     /// Where, and the guard.
     pub clouds: Clouds,
+    /// Where its state lies, if not beside the stack file.
+    pub backend: Option<Backend>,
     /// In the order of the file; parts of an expansion follow in the order they were made.
     pub resources: Vec<Resource>,
     /// In the order of the file.

@@ -1,6 +1,7 @@
 //! The clouds: one file per resource type, one table per cloud, and the router over the three.
 
 mod access;
+mod ambient;
 mod aws;
 mod azure;
 mod gcp;
@@ -13,6 +14,7 @@ use crate::model::{
 };
 
 pub use access::{Access, AwsAccess, AzureAccess, GcpAccess};
+pub use ambient::{Ambient, AwsKey};
 pub(crate) use kind::Kind;
 
 /// Every resource type of this build.

@@ -28,7 +28,7 @@ pub(super) const RESERVED: [&str; 4] = ["var", "env", "stack", "param"];
 const TEXT: Shape = Shape::Text(TextRule::ANY);
 
 /// The whole file.
-pub(super) static FILE: [Property; 7] = [
+pub(super) static FILE: [Property; 8] = [
     Property::new(
         "stack",
         Shape::Text(STACK_NAME),
@@ -42,6 +42,12 @@ pub(super) static FILE: [Property; 7] = [
         "What differs from one use of the stack to the next: name -> declaration.",
     ),
     Property::new("clouds", Shape::Document, "Where resources go, and a guard: no other account is touched."),
+    Property::new(
+        "backend",
+        Shape::Document,
+        "Where the state lies, if not in `.mcm` beside the stack file: `s3://bucket/prefix`, `gs://bucket/prefix` or \
+         `az://account/container/prefix`. Its conditional writes are the lock.",
+    ),
     Property::new("resources", Shape::Document, "The resources: logical name -> resource."),
     Property::new(
         "trust",
@@ -52,12 +58,14 @@ pub(super) static FILE: [Property; 7] = [
 ];
 
 /// Sections that other versions know; using one is told apart from a misspelling.
-pub(super) const LATER: [(&str, &str); 2] = [
-    ("functions", "this version of mcm does not deploy functions yet"),
-    (
-        "backend",
-        "this version of mcm keeps its state in the `.mcm` folder beside the stack, and nowhere else yet",
-    ),
+pub(super) const LATER: [(&str, &str); 1] =
+    [("functions", "this version of mcm does not deploy functions yet")];
+
+/// The long form of `backend`.
+pub(super) static BACKEND: [Property; 3] = [
+    Property::new("url", TEXT, "The address, as in the short form.").required(),
+    Property::new("region", TEXT, "The region of an S3 bucket, where it is not the stack's."),
+    ENDPOINT,
 ];
 
 /// A reusable part.

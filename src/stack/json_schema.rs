@@ -22,6 +22,7 @@ pub fn json_schema(catalogue: &Catalogue) -> Json {
     let sections = [
         ("variables", named(&grammar::VARIABLE_NAME, "declaration")),
         ("clouds", clouds()),
+        ("backend", backend()),
         ("resources", named(&grammar::NAME, "resource")),
         ("trust", named(&grammar::NAME, "trust")),
         ("outputs", named(&grammar::NAME, "output")),
@@ -84,6 +85,11 @@ fn clouds() -> Json {
         }
     }
     schema
+}
+
+/// An address, or an object that holds it.
+fn backend() -> Json {
+    json!({ "anyOf": [{ "type": "string", "pattern": r"^(s3|gs|az)://|\$\{" }, fixed(&grammar::BACKEND)] })
 }
 
 /// An entry of `resources`: a part that is included, or a resource whose properties follow from its type.

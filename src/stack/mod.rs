@@ -9,6 +9,7 @@
 //! the folders whose content a stack uploads.
 
 mod assembly;
+mod backend;
 mod check;
 mod clouds;
 mod content;
@@ -139,6 +140,8 @@ impl Parse<'_> {
         let (nameless, scope) = (scope(None), scope(Some(&names)));
         let (clouds, placed) =
             clouds::read(self.root.get("clouds"), &self.text.top(), &nameless, self.patterns, report);
+        let backend =
+            backend::read(self.root.get("backend"), &self.text.top(), &nameless, self.patterns, report);
         let drafts = drafts::evaluate(&module, &scope, self.patterns, report);
         let evaluate = |node: &Node, report: &mut Report| scope.evaluate(node, report);
         let outputs = outputs::read(self.root.get("outputs"), &evaluate, self.patterns, report);
@@ -148,6 +151,7 @@ impl Parse<'_> {
             description: self.root.get("description").and_then(Node::text).map(str::to_owned),
             folder: self.folder.to_owned(),
             clouds,
+            backend,
             resources: Vec::new(),
             outputs: Vec::new(),
             variables: shown(&values),

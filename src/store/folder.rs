@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::Medium;
 use super::files::{append_private, make_private_folder, read_private, remove_private, write_private};
-use super::{Lock, LockError, Medium};
+use super::lock::{Local, LockError};
 
 /// Where what is known of one stack lies. Nothing is made before it is needed.
 #[derive(Clone, Debug)]
@@ -22,12 +23,12 @@ impl Folder {
     }
 
     /// Takes the stack's lock for `command`, waiting at most `patience`. Makes the folder.
-    pub fn lock(&self, command: &str, patience: Duration) -> Result<Lock, LockError> {
+    pub(super) async fn lock(&self, command: &str, patience: Duration) -> Result<Local, LockError> {
         let file = self.folder.join("lock.json");
         if let Err(source) = make_private_folder(&self.folder) {
             return Err(LockError::Io { file, source });
         }
-        Lock::take(&file, command, patience)
+        Local::take(&file, command, patience).await
     }
 }
 

@@ -87,6 +87,13 @@ pub(super) fn line(stack: &str, serial: u64, entries: &[Entry]) -> serde_json::R
 /// Reads a journal; what it says of ownership and `state` does not know yet is taken over.
 pub(super) fn read(text: &[u8], state: &mut State) -> Result<Reading, Unreadable> {
     let mut reading = Reading::default();
+    if let Some(line) = text.split_inclusive(|byte| *byte == b'\n').next_back().and_then(parse)
+        && line.entries.last() == Some(&Entry::Ended)
+        && state.serial >= line.serial
+    {
+        // It is over and the state knows all of it; what stands before may be taken away already.
+        return Ok(Reading { stack: Some(line.stack), whole: text.len(), ..reading });
+    }
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((index, bytes)) = lines.next() {
         let number = index + 1;

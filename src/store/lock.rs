@@ -28,9 +28,9 @@ pub struct Holder {
     pub command: String,
 }
 
-/// The right to change what a stack owns, until dropped.
+/// A lock file that is held, until dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Local {
     file: File,
 }
 
@@ -42,6 +42,8 @@ pub enum LockError {
     Held {
         /// Who, where that could be read.
         by: Option<Holder>,
+        /// The id that `mcm unlock` takes, where the lock could outlast its holder.
+        lease: Option<String>,
         /// How long was waited.
         waited: Duration,
     },
@@ -56,20 +58,26 @@ pub enum LockError {
     },
 }
 
-impl Lock {
+impl Local {
     /// Takes the lock, waiting at most `patience` for another holder to let go.
     ///
     /// The operating system holds it: it ends with the process, however that ends.
-    pub(super) fn take(path: &Path, command: &str, patience: Duration) -> Result<Self, LockError> {
+    pub(super) async fn take(path: &Path, command: &str, patience: Duration) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { file: path.to_owned(), source };
         let mut file = files::open_private(path).map_err(failed)?;
         let start = Instant::now();
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                    tokio::time::sleep(PAUSE).await;
+                }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Held { by: read_holder(&mut file), waited: patience });
+                    return Err(LockError::Held {
+                        by: read_holder(&mut file),
+                        lease: None,
+                        waited: patience,
+                    });
                 }
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
@@ -79,7 +87,7 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for Local {
     fn drop(&mut self) {
         // An empty lock file says that no one holds it. Should this fail, the lock still ends with the process.
         let _ = self.file.set_len(0);
@@ -89,7 +97,7 @@ impl Drop for Lock {
 
 impl Holder {
     /// This process.
-    fn this(command: &str) -> Self {
+    pub(super) fn this(command: &str) -> Self {
         let variable = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok());
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.map(|name| name.trim().to_owned()).or_else(|| variable(["HOSTNAME", "COMPUTERNAME"]));

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Medium;
 use super::journal::{self, Unreadable};
+use super::remote::lease::Guard;
+use super::{Lock, Medium};
 use crate::model::{Entry, Journal, Ledger, LedgerError, State};
 
 /// The state's file.
 const STATE: &str = "state.json";
 /// The journal's file: there while a run is not over.
-const JOURNAL: &str = "journal.jsonl";
+pub(super) const JOURNAL: &str = "journal.jsonl";
 /// What stands in a state file's `format`.
 const FORMAT: &str = "mcm-state";
 /// The format this mcm writes, and the newest it reads.
@@ -169,13 +170,20 @@ pub struct Store {
     /// The greatest serial written or read: a state that is older than the file is never written.
     serial: u64,
     tail: Tail,
+    /// What must hold before each write.
+    guard: Option<Guard>,
 }
 
 impl Store {
-    /// Opens what was loaded for writing.
-    pub fn new(medium: Arc<dyn Medium>, stack: &str, loaded: &Loaded) -> Self {
+    /// Opens for writing what was loaded under this lock.
+    pub fn new(medium: Arc<dyn Medium>, stack: &str, loaded: &Loaded, lock: &Lock) -> Self {
+        Self { guard: lock.guard(), ..Self::unguarded(medium, stack, loaded) }
+    }
+
+    /// Opens for writing what nobody else can reach: for tests and simulations.
+    pub fn unguarded(medium: Arc<dyn Medium>, stack: &str, loaded: &Loaded) -> Self {
         let (serial, tail) = (loaded.state.serial, loaded.tail.clone());
-        Self { medium, stack: stack.to_owned(), serial, tail }
+        Self { medium, stack: stack.to_owned(), serial, tail, guard: None }
     }
 
     /// Adds entries to the journal, after what was left behind there is mended.
@@ -204,6 +212,9 @@ impl Ledger for Store {
             what: format!("writing {} failed", self.medium.place(name)),
             source,
         };
+        if let Some(guard) = &self.guard {
+            guard.require().map_err(|source| failed(STATE, source))?;
+        }
         if state.serial < self.serial {
             let why = format!("serial {} is older than {}, which is written", state.serial, self.serial);
             return Err(failed(STATE, io::Error::new(io::ErrorKind::InvalidInput, why)));

@@ -52,6 +52,7 @@ fn stack() -> Stack {
             gcp: Some(GcpPlace { project: "shop-demo".to_owned(), endpoint: None }),
             azure: None,
         },
+        backend: None,
         resources: vec![
             resource(0, "lambda-role", Map::from([("RoleName".to_owned(), "shop-lambda".into())])),
             resource(1, "writer", Map::new()),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use mcm::model::{Address, CloudId, Ledger as _, LedgerError, Nonce, Owned, ResourceType, Standing, State};
-use mcm::store::{self, Folder, Loaded, LockError, Medium as _, Store, StoreError};
+use mcm::store::{self, Folder, Loaded, Lock, LockError, Medium as _, Place, Store, StoreError};
 
 use super::binary::{SMALL, run};
 
@@ -38,8 +38,14 @@ fn record(store: &mut Store, state: &State) -> Result<(), LedgerError> {
     block_on(store.record(&[], state))
 }
 
+/// Takes the lock of a folder.
+fn lock(folder: &Folder, command: &str, patience: Duration) -> Result<Lock, LockError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(Place::Folder(folder.clone()).lock(command, patience))
+}
+
 fn open(folder: &Folder) -> Store {
-    Store::new(Arc::new(folder.clone()), "small", &Loaded::default())
+    Store::unguarded(Arc::new(folder.clone()), "small", &Loaded::default())
 }
 
 #[test]
@@ -48,7 +54,7 @@ fn what_is_written_is_read_and_private() {
     let folder = Folder::new(home.path().join("a/.mcm"));
     assert_eq!(load(&folder).unwrap().state, State::default());
     assert!(!home.path().join("a").exists(), "reading makes nothing");
-    let _lock = folder.lock("apply", Duration::ZERO).unwrap();
+    let _lock = lock(&folder, "apply", Duration::ZERO).unwrap();
     let mut store = open(&folder);
     record(&mut store, &state(1)).unwrap();
     record(&mut store, &state(2)).unwrap();
@@ -117,13 +123,13 @@ fn no_symbolic_link_is_followed() {
     fs::create_dir(home.path().join("state")).unwrap();
     symlink(&elsewhere, Path::new(&folder.place("state.json"))).unwrap();
     assert!(load(&folder).is_err());
-    let _lock = folder.lock("apply", Duration::ZERO).unwrap();
+    let _lock = lock(&folder, "apply", Duration::ZERO).unwrap();
     assert!(record(&mut open(&folder), &state(1)).is_err());
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
 
     let linked = home.path().join("linked");
     symlink(home.path().join("state"), &linked).unwrap();
-    assert!(Folder::new(&linked).lock("apply", Duration::ZERO).is_err());
+    assert!(lock(&Folder::new(&linked), "apply", Duration::ZERO).is_err());
     assert!(load(&Folder::new(&linked)).is_err());
 }
 
@@ -131,9 +137,9 @@ fn no_symbolic_link_is_followed() {
 fn a_lock_names_its_holder_and_ends_with_it() {
     let home = tempfile::tempdir().unwrap();
     let folder = Folder::new(home.path());
-    let held = folder.lock("apply", Duration::ZERO).unwrap();
+    let held = lock(&folder, "apply", Duration::ZERO).unwrap();
     let start = Instant::now();
-    match folder.lock("destroy", Duration::from_millis(250)) {
+    match lock(&folder, "destroy", Duration::from_millis(250)) {
         Err(LockError::Held { by: Some(by), .. }) => {
             assert_eq!((by.pid, by.command.as_str()), (std::process::id(), "apply"));
         }
@@ -141,14 +147,14 @@ fn a_lock_names_its_holder_and_ends_with_it() {
     }
     assert!(start.elapsed() >= Duration::from_millis(250));
     drop(held);
-    folder.lock("destroy", Duration::ZERO).unwrap();
+    lock(&folder, "destroy", Duration::ZERO).unwrap();
 }
 
 #[test]
 fn a_held_lock_is_exit_7_and_a_free_one_is_waited_for() {
     let home = super::binary::folder(SMALL);
     let folder = Folder::new(home.path().join(".mcm/sandbox/state"));
-    let held = folder.lock("apply", Duration::ZERO).unwrap();
+    let held = lock(&folder, "apply", Duration::ZERO).unwrap();
     let ran = run(home.path(), &["apply", "--sandbox", "--auto-approve"]).exits(7);
     assert!(ran.err.contains(&format!("process {}", std::process::id())), "{}", ran.err);
     assert!(ran.err.contains("--lock-timeout"), "{}", ran.err);

@@ -102,6 +102,7 @@ fn one_death(seed: u64, whole: Duration) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the seeds replay a failure")]
 fn whatever_is_killed_is_continued_by_one_plain_apply() {
     let began = Instant::now();
     must("a first time, unharmed", reference().path(), APPLY);

@@ -97,7 +97,7 @@ impl Life {
             };
             let plan = engine::plan(stack, &known.state, &catalogue(), &inventory, &request).unwrap();
             let plan = engine::approve(plan, &inventory, &catalogue(), Answer::Automatic).unwrap();
-            let mut store = Store::new(self.disk.clone(), "test", &known);
+            let mut store = Store::unguarded(self.disk.clone(), "test", &known);
             let mut books = Books::new(&mut known.state, &mut known.journal, &mut store);
             let settings = Settings { parallelism: 4, rollback: true, now: Timestamp::UNIX_EPOCH };
             let (cloud, stop) = (&self.cloud, Stop::default());
@@ -111,7 +111,7 @@ impl Life {
     async fn rollback(&self) -> Option<Outcome> {
         let run = async {
             let mut known = self.known().await;
-            let mut store = Store::new(self.disk.clone(), "test", &known);
+            let mut store = Store::unguarded(self.disk.clone(), "test", &known);
             let mut books = Books::new(&mut known.state, &mut known.journal, &mut store);
             let (stop, catalogue) = (Stop::default(), catalogue());
             let undoing = Undoing { stack: "test", catalogue: &catalogue, stop: &stop };

@@ -37,6 +37,7 @@ fn stack(resources: Vec<Resource>) -> Stack {
         description: None,
         folder: ".".into(),
         clouds: Clouds::default(),
+        backend: None,
         resources,
         outputs: Vec::new(),
         variables: Map::new(),

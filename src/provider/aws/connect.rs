@@ -13,14 +13,14 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, IdentityCache, Intercept, RuntimeComponents, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
 
-use super::super::AwsAccess;
-use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind};
+use super::super::{AwsAccess, AwsKey};
+use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, Secret};
 
 /// The SDK's clients.
 pub(super) struct Clients {
@@ -125,9 +125,14 @@ async fn credentials(
         // Emulators take any key; those that play several accounts take the account's number for one.
         return SharedCredentialsProvider::new(Credentials::from_keys(&place.account, "none", None));
     }
+    default_chain(&place.region, http).await
+}
+
+/// AWS's default chain: environment, profiles, single sign-on, credential processes, container and machine.
+async fn default_chain(region: &str, http: &SharedHttpClient) -> SharedCredentialsProvider {
     let config = ProviderConfig::without_region()
         .with_http_client(http.clone())
-        .with_region(Some(Region::new(place.region.clone())));
+        .with_region(Some(Region::new(region.to_owned())));
     // Outside of EC2 nothing answers there; without a bound, finding that out takes half a minute.
     let metadata = aws_config::imds::Client::builder()
         .configure(&config)
@@ -138,6 +143,41 @@ async fn credentials(
         .build();
     let chain = DefaultCredentialsChain::builder().configure(config).imds_client(metadata);
     SharedCredentialsProvider::new(chain.build().await)
+}
+
+/// AWS's default chain, for whoever signs requests beside the SDK's clients.
+pub(crate) struct Ambient {
+    region: String,
+    chain: tokio::sync::OnceCell<SharedCredentialsProvider>,
+}
+
+impl Ambient {
+    /// Touches nothing.
+    pub(crate) fn new(region: &str) -> Self {
+        Self { region: region.to_owned(), chain: tokio::sync::OnceCell::new() }
+    }
+
+    /// An access key that is valid now.
+    pub(crate) async fn key(&self) -> Result<AwsKey, CloudError> {
+        let find = || async {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            default_chain(&self.region, &sockets()).await
+        };
+        let found = self.chain.get_or_init(find).await.provide_credentials().await;
+        let found = found.map_err(|error| CloudError {
+            cloud: Cloud::Aws,
+            call: "credentials".to_owned(),
+            kind: ErrorKind::Credentials,
+            code: String::new(),
+            message: aws_smithy_types::error::display::DisplayErrorContext(&error).to_string(),
+            request_id: None,
+            hint: Some(
+                "log in (`aws sso login`), name a profile (AWS_PROFILE), or set AWS_ACCESS_KEY_ID".to_owned(),
+            ),
+        })?;
+        let token = found.session_token().map(Secret::new);
+        Ok((found.access_key_id().to_owned(), Secret::new(found.secret_access_key()), token))
+    }
 }
 
 /// Whether what is sent there stays private: TLS, or an address of this machine.

@@ -26,6 +26,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::retry::{Call, retry};
 use super::{AwsAccess, Kind};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
+pub(crate) use connect::Ambient;
 use connect::Clients;
 
 /// Every resource type of this cloud.

@@ -143,6 +143,21 @@ impl Azure {
     }
 }
 
+/// The credential chain, for whoever sends requests beside the clients.
+#[derive(Default)]
+pub(crate) struct Ambient(OnceLock<Result<Arc<dyn azure_core::auth::TokenCredential>, CloudError>>);
+
+impl Ambient {
+    /// A token for this scope that is valid now.
+    pub(crate) async fn token(&self, scope: &str) -> Result<Secret, CloudError> {
+        let find = || credentials::credential(None, &wire::network(false)?);
+        let credential = self.0.get_or_init(find).as_ref().map_err(Clone::clone)?;
+        let token = credential.get_token(&[scope]).await;
+        let token = token.map_err(|error| wire::convert("credentials", &error))?;
+        Ok(Secret::new(token.token.secret()))
+    }
+}
+
 /// The kind of a type.
 pub(crate) fn kind(ty: &ResourceType) -> Option<&'static dyn Kind<Azure>> {
     KINDS.iter().copied().find(|kind| kind.schema().ty == ty.as_str())

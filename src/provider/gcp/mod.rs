@@ -108,6 +108,23 @@ impl Gcp {
     }
 }
 
+/// Application-default credentials, for whoever sends requests beside the clients.
+pub(crate) fn ambient() -> Ambient {
+    Ambient(credentials::Tokens::new(None, credentials::of_process()))
+}
+
+/// See [`ambient`].
+#[derive(Clone)]
+pub(crate) struct Ambient(credentials::Tokens);
+
+impl Ambient {
+    /// A token that is valid now.
+    pub(crate) async fn token(&self) -> Result<crate::model::Secret, CloudError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        self.0.token().await
+    }
+}
+
 /// The kind of a type.
 pub(crate) fn kind(ty: &ResourceType) -> Option<&'static dyn Kind<Gcp>> {
     KINDS.iter().copied().find(|kind| kind.schema().ty == ty.as_str())
