@@ -91,10 +91,10 @@ async fn endpoints_that_do_not_answer() {
 
 #[tokio::test]
 async fn moto_agrees() {
-    every_case(Emulator::moto(), MOTO).await;
+    Box::pin(every_case(Emulator::moto(), MOTO)).await;
 }
 
 #[tokio::test]
 async fn ministack_agrees() {
-    every_case(Emulator::ministack(), MINISTACK).await;
+    Box::pin(every_case(Emulator::ministack(), MINISTACK)).await;
 }
