@@ -1,7 +1,6 @@
 //! How each cloud is reached: where, and with whose credentials.
 
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-
+use super::Dial;
 use crate::model::Secret;
 
 /// How the three clouds are reached. The default is the real clouds with ambient credentials.
@@ -22,8 +21,8 @@ pub struct AwsAccess {
     pub endpoint: Option<String>,
     /// Access key id and secret access key, or AWS's default chain.
     pub keys: Option<(String, Secret)>,
-    /// Carries every request instead of sockets of our own: an in-process cloud, for simulation.
-    pub http: Option<SharedHttpClient>,
+    /// Opens connections in place of sockets, for simulation.
+    pub dial: Option<Dial>,
 }
 
 /// How Google Cloud is reached.
@@ -33,6 +32,8 @@ pub struct GcpAccess {
     pub endpoint: Option<String>,
     /// An access token, or application-default credentials.
     pub token: Option<Secret>,
+    /// Opens connections in place of sockets, for simulation.
+    pub dial: Option<Dial>,
 }
 
 /// How Azure is reached.
@@ -42,4 +43,6 @@ pub struct AzureAccess {
     pub endpoint: Option<String>,
     /// An access token, or azure_identity's credentials.
     pub token: Option<Secret>,
+    /// Opens connections in place of sockets, for simulation.
+    pub dial: Option<Dial>,
 }

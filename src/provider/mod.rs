@@ -4,6 +4,7 @@ mod access;
 mod ambient;
 mod aws;
 mod azure;
+mod dial;
 mod gcp;
 mod kind;
 mod retry;
@@ -15,6 +16,7 @@ use crate::model::{
 
 pub use access::{Access, AwsAccess, AzureAccess, GcpAccess};
 pub use ambient::{Ambient, AwsKey};
+pub use dial::Dial;
 pub(crate) use kind::Kind;
 
 /// Every resource type of this build.

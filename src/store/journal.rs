@@ -98,7 +98,9 @@ pub(super) fn read(text: &[u8], state: &mut State) -> Result<Reading, Unreadable
     while let Some((index, bytes)) = lines.next() {
         let number = index + 1;
         let Some(line) = parse(bytes) else {
-            if lines.peek().is_some() {
+            // A torn line is the last one, and one alone: quotes within a line are escaped.
+            let merged = bytes.windows(START.len()).skip(1).any(|window| window == START.as_bytes());
+            if lines.peek().is_some() || merged {
                 return Err(Unreadable::Damaged { line: number });
             }
             break;

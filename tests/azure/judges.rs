@@ -60,6 +60,7 @@ async fn each_reads_what_the_other_created() {
     let azure = AzureAccess {
         endpoint: Some(session.endpoints.azure.clone()),
         token: Some(Secret::new(AZURE_TOKEN)),
+        dial: None,
     };
     let router = Router::new(&clouds, &Access { azure, ..Access::default() });
     let ty = ResourceType::new("Microsoft.CognitiveServices/accounts");

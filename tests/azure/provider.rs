@@ -102,7 +102,8 @@ fn clouds(subscription: &str) -> Clouds {
 }
 
 fn router(clouds: &Clouds, endpoint: &str, token: &str) -> Router {
-    let azure = AzureAccess { endpoint: Some(endpoint.to_owned()), token: Some(Secret::new(token)) };
+    let azure =
+        AzureAccess { endpoint: Some(endpoint.to_owned()), token: Some(Secret::new(token)), dial: None };
     Router::new(clouds, &Access { azure, ..Access::default() })
 }
 

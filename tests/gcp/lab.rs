@@ -20,6 +20,6 @@ pub async fn sandbox(projects: &[&str]) -> (TempDir, Session) {
 
 /// Google Cloud at an endpoint, with a token.
 pub fn access(endpoint: &str, token: &str) -> Access {
-    let gcp = GcpAccess { endpoint: Some(endpoint.to_owned()), token: Some(Secret::new(token)) };
+    let gcp = GcpAccess { endpoint: Some(endpoint.to_owned()), token: Some(Secret::new(token)), dial: None };
     Access { gcp, ..Access::default() }
 }

@@ -74,11 +74,16 @@ impl Lab {
         });
         let token = |token: &str| Some(Secret::new(token));
         let access = Access {
-            aws: AwsAccess { endpoint: Some(endpoints.aws.clone()), keys, http: None },
-            gcp: GcpAccess { endpoint: Some(endpoints.gcp.clone()), token: token(sandbox::GCP_TOKEN) },
+            aws: AwsAccess { endpoint: Some(endpoints.aws.clone()), keys, dial: None },
+            gcp: GcpAccess {
+                endpoint: Some(endpoints.gcp.clone()),
+                token: token(sandbox::GCP_TOKEN),
+                dial: None,
+            },
             azure: AzureAccess {
                 endpoint: Some(endpoints.azure.clone()),
                 token: token(sandbox::AZURE_TOKEN),
+                dial: None,
             },
         };
         Router::new(&stack.clouds, &access)

@@ -20,6 +20,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
 
 use super::super::{AwsAccess, AwsKey};
+use super::dialled::{Carried, Time};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, Secret};
 
 /// The SDK's clients.
@@ -34,7 +35,7 @@ pub(super) struct Clients {
 /// No connection within this: not reachable.
 const CONNECT: Duration = Duration::from_secs(5);
 /// No answer within this: the outcome is unknown.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// All sources of credentials together; a single sign-on or a credential process may ask a server of its own.
 const CREDENTIALS: Duration = Duration::from_secs(30);
 /// A machine's metadata service answers within milliseconds, if there is one.
@@ -45,7 +46,10 @@ pub(super) async fn connect(place: &AwsPlace, access: &AwsAccess) -> Result<Clie
     // The process may hold more than one TLS provider; without a default, the first handshake would panic.
     // It fails if there is one already, and that is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = access.http.clone().unwrap_or_else(sockets);
+    let http = match &access.dial {
+        Some(dial) => SharedHttpClient::new(Carried::new(dial)),
+        None => sockets(),
+    };
     let region = Region::new(place.region.clone());
     // What the stack says goes before what the caller says, and the environment, AWS's own way, comes last.
     let endpoint = place.endpoint.clone().or_else(|| access.endpoint.clone());
@@ -59,6 +63,9 @@ pub(super) async fn connect(place: &AwsPlace, access: &AwsAccess) -> Result<Clie
         .credentials_provider(credentials(place, endpoint.as_deref(), access, &http).await);
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(dial) = &access.dial {
+        loader = loader.time_source(Time(dial.clone()));
     }
     let config = loader.load().await;
     if let Some(endpoint) = config.endpoint_url()

@@ -8,6 +8,7 @@ mod bucket;
 mod bucket_policy;
 mod connect;
 mod content;
+mod dialled;
 mod document;
 mod error;
 mod place;

@@ -5,6 +5,7 @@ mod account_model;
 mod account_schema;
 mod arm;
 mod credentials;
+mod dialled;
 mod errors;
 mod group;
 mod names;
@@ -105,7 +106,10 @@ impl Azure {
             error.hint = Some("plain http is accepted for 127.0.0.1, [::1] and localhost alone".to_owned());
             return Err(error);
         }
-        let network = wire::network(loopback)?;
+        let network: Arc<dyn HttpClient> = match &self.access.dial {
+            Some(dial) => Arc::new(dialled::Carried(dial.client())),
+            None => wire::network(loopback)?,
+        };
         // Real credentials never travel in the clear.
         let dummy = Secret::new("mcm");
         let token = self.access.token.as_ref().or(plain.then_some(&dummy));

@@ -17,7 +17,7 @@ use crate::model::{Cloud, CloudError, ErrorKind};
 /// No connection within this time: unreachable.
 const CONNECTING: Duration = Duration::from_secs(10);
 /// No whole answer within this time: whether anything happened is not known.
-const ANSWERING: Duration = Duration::from_mins(1);
+pub(super) const ANSWERING: Duration = Duration::from_mins(1);
 
 /// The network. Loopback is reached directly, whatever proxy the environment names.
 pub(super) fn network(loopback: bool) -> Result<Arc<dyn HttpClient>, CloudError> {

@@ -14,11 +14,13 @@ use hyper_util::rt::TokioExecutor;
 use super::Gcp;
 use super::credentials::{Tokens, of_process};
 use super::failure;
-use crate::model::{CloudError, ErrorKind, Secret};
+use super::wire::Wire;
+use crate::model::{CloudError, ErrorKind};
 use crate::provider::retry::{Attempt, Call, retry};
+use crate::provider::{Dial, GcpAccess};
 
 /// What carries bytes.
-pub(super) type Transport = HttpsConnector<HttpConnector>;
+pub(super) type Transport = HttpsConnector<Wire>;
 /// Google's generated client for iam.googleapis.com.
 pub(super) type Hub = Iam<Transport>;
 /// The pool of connections, as the hub wants it.
@@ -39,12 +41,12 @@ pub(super) struct Client {
 
 impl Client {
     /// Touches no network. Plain HTTP is for loopback addresses alone.
-    pub(super) fn new(endpoint: Option<&str>, token: Option<Secret>) -> Result<Self, CloudError> {
+    pub(super) fn new(endpoint: Option<&str>, access: &GcpAccess) -> Result<Self, CloudError> {
         let endpoint = endpoint.map(checked).transpose()?;
         let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-        let transport = transport(plain)?;
+        let transport = transport(plain, access.dial.as_ref())?;
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport);
-        let tokens = Tokens::new(token, of_process());
+        let tokens = Tokens::new(access.token.clone(), of_process());
         let mut hub = Iam::new(http.clone(), tokens.clone());
         hub.user_agent(concat!("mcm/", env!("CARGO_PKG_VERSION")).to_owned());
         if let Some(endpoint) = &endpoint {
@@ -56,11 +58,8 @@ impl Client {
 }
 
 /// A connector on ring. Only where plain HTTP is meant does it speak it.
-pub(super) fn transport(plain: bool) -> Result<Transport, CloudError> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT));
+pub(super) fn transport(plain: bool, dial: Option<&Dial>) -> Result<Transport, CloudError> {
+    let wire = dial.map_or_else(sockets, |dial| Wire::Dial(dial.clone()));
     let ring = rustls::crypto::ring::default_provider();
     let wrong = |error: String| failure::own("TLS", ErrorKind::Invalid, error);
     // The machine's certificates where it has some, for proxies that have their own; else the well-known ones.
@@ -74,7 +73,15 @@ pub(super) fn transport(plain: bool) -> Result<Transport, CloudError> {
     };
     let builder = builder.map_err(|error| wrong(error.to_string()))?;
     let builder = if plain { builder.https_or_http() } else { builder.https_only() };
-    Ok(builder.enable_all_versions().wrap_connector(http))
+    Ok(builder.enable_all_versions().wrap_connector(wire))
+}
+
+fn sockets() -> Wire {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT));
+    Wire::Socket(http)
 }
 
 /// An endpoint with a `/` behind it.

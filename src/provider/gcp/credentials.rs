@@ -227,12 +227,12 @@ async fn from_metadata(environment: &Environment) -> Result<Source, CloudError> 
 
 /// A client of the kind that yup-oauth2 takes.
 fn http(plain: bool) -> Result<hyper_util::client::legacy::Client<Transport, String>, CloudError> {
-    Ok(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport(plain)?))
+    Ok(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport(plain, None)?))
 }
 
 /// A client of our own kind; AWS's metadata server speaks plain HTTP.
 fn http_for_exchange() -> Result<super::client::Http, CloudError> {
-    Ok(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport(true)?))
+    Ok(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(transport(true, None)?))
 }
 
 #[cfg(test)]

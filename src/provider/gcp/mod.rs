@@ -16,6 +16,7 @@ mod rest;
 mod service;
 mod service_account;
 mod service_account_member;
+mod wire;
 
 use tokio::sync::OnceCell;
 
@@ -91,7 +92,7 @@ impl Gcp {
     /// The client, made now if it was not made before.
     async fn client(&self) -> Result<&Client, CloudError> {
         let endpoint = self.access.endpoint.as_deref().or(self.place.endpoint.as_deref());
-        self.client.get_or_try_init(|| async { Client::new(endpoint, self.access.token.clone()) }).await
+        self.client.get_or_try_init(|| async { Client::new(endpoint, &self.access) }).await
     }
 
     /// The part of a full resource name behind `projects/PROJECT/`. Ids come from the state and from `mcm import`,
