@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::files;
 
 /// Where large content is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Blobs {
     /// In memory.
     Memory(HashMap<String, Bytes>),

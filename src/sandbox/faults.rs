@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,16 @@ pub enum Trouble {
     DropBefore,
     /// The request takes effect, and the connection breaks before the answer.
     DropAfter,
+    /// The request takes effect, and the connection breaks in the midst of the answer.
+    Cut,
+    /// No answer ever comes.
+    Hang {
+        /// Whether the request takes effect nevertheless.
+        #[serde(default)]
+        applied: bool,
+    },
+    /// The answer is the one before the last change to the clouds, and the request changes nothing.
+    Late,
 }
 
 /// One request that came in.

@@ -12,6 +12,7 @@ mod files;
 pub mod gcp;
 mod log;
 mod server;
+mod simulation;
 mod transport;
 mod world;
 
@@ -21,6 +22,7 @@ pub use log::Log;
 pub use server::{
     AZURE_TENANT, AZURE_TOKEN, Endpoints, GCP_TOKEN, Options, SandboxError, Session, aws_keys, project_number,
 };
+pub use simulation::Simulation;
 pub use world::{Accounts, Change, Clock, Record, World};
 
 /// A request as every adapter sees it: path and query as sent, body whole.

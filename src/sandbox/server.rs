@@ -171,7 +171,8 @@ impl Session {
         let log = Log::open(&options.data, &mut world).map_err(|source| {
             failed(format!("opening the sandbox's data in {}", options.data.display()), source)
         })?;
-        let shared = Arc::new(Shared::new(Open { world, log, _lock: lock }, options.latency, id.clone()));
+        let shared =
+            Arc::new(Shared::new(Open { world, log: Some((log, lock)) }, options.latency, id.clone()));
         shared
             .admit(&options.accounts)
             .map_err(|source| failed("recording the accounts".to_owned(), source))?;

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::faults::{Fault, Traffic, Trouble, Wire, target};
 use super::log::Log;
-use super::{Accounts, Request, Response, World, aws, azure, gcp};
+use super::{Accounts, Change, Request, Response, World, aws, azure, gcp};
 use crate::model::Cloud;
 
 /// No request is larger.
@@ -30,7 +31,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Gone once the server is closed: whoever still has a connection then gets no answer.
-    open: Mutex<Option<Open>>,
+    pub(super) open: Mutex<Option<Open>>,
     pub(super) wire: Wire,
     latency: Duration,
     /// Tells this server from another that may get its port one day.
@@ -41,9 +42,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) world: World,
-    pub(super) log: Log,
-    /// Held for as long as the folder is ours.
-    pub(super) _lock: std::fs::File,
+    /// Where it outlasts the process, and the lock that makes it ours; a simulation has neither.
+    pub(super) log: Option<(Log, std::fs::File)>,
 }
 
 impl Shared {
@@ -65,7 +65,10 @@ impl Shared {
         if *open.world.accounts() == before {
             return Ok(());
         }
-        open.log.admit(open.world.random_state(), open.world.accounts())
+        match &mut open.log {
+            Some((log, _)) => log.admit(open.world.random_state(), open.world.accounts()),
+            None => Ok(()),
+        }
     }
 
     /// Lets the cloud answer; what it changed is on disk before the answer is known. `None` once closed.
@@ -73,12 +76,13 @@ impl Shared {
         let mut guard = self.lock();
         let open = guard.as_mut()?;
         open.world.discard();
-        let response = match cloud {
-            Cloud::Aws => aws::handle(&mut open.world, request),
-            Cloud::Gcp => gcp::handle(&mut open.world, request),
-            Cloud::Azure => azure::handle(&mut open.world, request),
+        let response = dispatch(cloud, &mut open.world, request);
+        let log = &mut open.log;
+        let write = |random: u64, changes: &[Change]| match log {
+            Some((log, _)) => log.append(random, changes),
+            None => Ok(()),
         };
-        match open.world.commit(|random, changes| open.log.append(random, changes)) {
+        match open.world.commit(write) {
             Ok(()) => Some(response),
             Err(error) => Some(plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -87,8 +91,24 @@ impl Shared {
         }
     }
 
+    /// Lets the cloud answer as it would have before its last change, and change nothing.
+    fn handle_late(&self, cloud: Cloud, request: &Request) -> Option<Response> {
+        let mut guard = self.lock();
+        let open = guard.as_mut()?;
+        open.world.discard();
+        Some(open.world.before_last_change(|world| dispatch(cloud, world, request)))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn dispatch(cloud: Cloud, world: &mut World, request: &Request) -> Response {
+    match cloud {
+        Cloud::Aws => aws::handle(world, request),
+        Cloud::Gcp => gcp::handle(world, request),
+        Cloud::Azure => azure::handle(world, request),
     }
 }
 
@@ -115,6 +135,7 @@ pub(super) async fn serve(
         };
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
         connections.spawn(async move {
+            let _ = stream.set_nodelay(true);
             connection(stream, cloud, shared, stop).await;
             drop(place);
         });
@@ -122,11 +143,16 @@ pub(super) async fn serve(
     let _ = tokio::time::timeout(CLOSING, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(stream: TcpStream, cloud: Cloud, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
+/// Serves one connection, of a socket or within the process.
+pub(super) async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    cloud: Cloud,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { answer(cloud, &shared, request).await.map(|response| response.map(Full::new)) }
+        async move { answer(cloud, &shared, request).await }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -141,23 +167,31 @@ async fn connection(stream: TcpStream, cloud: Cloud, shared: Arc<Shared>, mut st
 }
 
 /// Answers one request; an error breaks the connection.
-async fn answer(cloud: Cloud, shared: &Shared, request: http::Request<Incoming>) -> io::Result<Response> {
+async fn answer(
+    cloud: Cloud,
+    shared: &Shared,
+    request: http::Request<Incoming>,
+) -> io::Result<http::Response<Sent>> {
+    let whole = |response: Response| response.map(|body| Either::Left(Full::new(body)));
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the sandbox takes no more than 256 MiB at once\n"));
+        let refused =
+            plain(StatusCode::PAYLOAD_TOO_LARGE, "the sandbox takes no more than 256 MiB at once\n");
+        return Ok(whole(refused));
     };
     let request = Request::from_parts(parts, body.to_bytes());
     if request.uri().path().starts_with("/_mcm/") {
-        return Ok(control(shared, &request));
+        return Ok(whole(control(shared, &request)));
     }
     let target = target(&request);
     let start_ms = shared.wire.clock_ms();
     tokio::time::sleep(shared.latency).await;
     let trouble = shared.wire.meet(cloud, &target);
+    let cut = trouble == Some(Trouble::Cut);
     let response = troubled(cloud, shared, &request, trouble).await;
     let status = response.as_ref().map_or(0, |response| response.status().as_u16());
     shared.wire.note(Traffic { cloud, target, status, start_ms, end_ms: shared.wire.clock_ms() });
-    response
+    response.map(if cut { half } else { whole })
 }
 
 async fn troubled(
@@ -169,10 +203,21 @@ async fn troubled(
     let handle =
         || shared.handle(cloud, request).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted));
     match trouble {
-        None => handle(),
+        None | Some(Trouble::Cut) => handle(),
         Some(Trouble::Delay { ms }) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             handle()
+        }
+        Some(Trouble::Hang { applied }) => {
+            if applied {
+                handle()?;
+            }
+            // Whoever asked gives up one day, and closes the connection.
+            std::future::pending().await
+        }
+        Some(Trouble::Late) => {
+            let late = shared.handle_late(cloud, request);
+            late.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
         }
         Some(Trouble::DropBefore) => Err(io::ErrorKind::ConnectionReset.into()),
         Some(Trouble::DropAfter) => {
@@ -195,6 +240,21 @@ async fn troubled(
             }))
         }
     }
+}
+
+/// What goes out: a whole answer, or one that breaks off.
+type Sent =
+    Either<Full<Bytes>, StreamBody<futures::stream::Iter<std::vec::IntoIter<io::Result<Frame<Bytes>>>>>>;
+
+/// The answer's beginning, behind which the connection breaks.
+fn half(response: Response) -> http::Response<Sent> {
+    let (mut parts, body) = response.into_parts();
+    // One byte is missing even of an empty answer.
+    let promised = http::HeaderValue::from(body.len().max(1));
+    parts.headers.insert(http::header::CONTENT_LENGTH, promised);
+    let beginning = Frame::data(body.slice(..body.len() / 2));
+    let broken = vec![Ok(beginning), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+    http::Response::from_parts(parts, Either::Right(StreamBody::new(futures::stream::iter(broken))))
 }
 
 /// Requests about the sandbox itself: `/_mcm/…`, which no cloud has.

@@ -24,6 +24,8 @@ pub enum Clock {
     System,
     /// Stands still unless moved, for simulation.
     Fixed(Timestamp),
+    /// The runtime's clock, which may be simulated: this was the time at that instant.
+    Runtime(Timestamp, tokio::time::Instant),
 }
 
 /// The accounts that the sandbox plays: the stack's, and no others are known to exist.
@@ -48,6 +50,8 @@ pub struct World {
     changes: Vec<Change>,
     /// What stood there before each of the changes, to take them back.
     before: Vec<Option<Json>>,
+    /// The last change that was committed, with what stood there before.
+    last: Vec<(Change, Option<Json>)>,
     blobs: Blobs,
     /// The first large content of this request that could not be kept.
     failure: Option<io::Error>,
@@ -63,6 +67,7 @@ impl World {
             tables: BTreeMap::new(),
             changes: Vec::new(),
             before: Vec::new(),
+            last: Vec::new(),
             blobs: Blobs::default(),
             failure: None,
             clock,
@@ -116,6 +121,7 @@ impl World {
         match self.clock {
             Clock::System => Timestamp::now(),
             Clock::Fixed(instant) => instant,
+            Clock::Runtime(then, since) => then + since.elapsed(),
         }
     }
 
@@ -189,6 +195,8 @@ impl World {
         };
         if written.is_err() {
             self.restore(changes, before);
+        } else if !changes.is_empty() {
+            self.last = changes.into_iter().zip(before).collect();
         }
         written
     }
@@ -204,6 +212,36 @@ impl World {
     fn restore(&mut self, changes: Vec<Change>, before: Vec<Option<Json>>) {
         for ((table, key, _), old) in changes.into_iter().zip(before).rev() {
             self.replay(&table, &key, old);
+        }
+    }
+
+    /// Looks at the world as it was before its last change, changing nothing: what a cloud shows that is behind.
+    pub fn before_last_change<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let last = std::mem::take(&mut self.last);
+        for ((table, key, _), old) in last.iter().rev() {
+            self.replay(table, key, old.clone());
+        }
+        let seen = look(self);
+        self.discard();
+        for ((table, key, new), _) in &last {
+            self.replay(table, key, new.clone());
+        }
+        self.last = last;
+        seen
+    }
+
+    /// A copy that goes its own way. Large content must be in memory.
+    pub fn copy(&self) -> Self {
+        Self {
+            tables: self.tables.clone(),
+            changes: Vec::new(),
+            before: Vec::new(),
+            last: self.last.clone(),
+            blobs: self.blobs.clone(),
+            failure: None,
+            clock: self.clock,
+            random: self.random,
+            accounts: self.accounts.clone(),
         }
     }
 
