@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod emulators;
 mod engine;
+mod faults;
 mod gcp;
 mod golden;
 mod inputs;

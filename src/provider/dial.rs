@@ -34,9 +34,9 @@ pub struct Line(TokioIo<Either<TcpStream, DuplexStream>>);
 pub(super) type Dialled = Client<Dial, Full<Bytes>>;
 
 impl Dial {
-    /// `open` gives the near end of a fresh connection. The time there is now.
-    pub fn new(open: impl Fn() -> DuplexStream + Send + Sync + 'static) -> Self {
-        Self { open: Arc::new(open), began: (SystemTime::now(), Instant::now()) }
+    /// `open` gives the near end of a fresh connection; `now` is the time there.
+    pub fn new(open: impl Fn() -> DuplexStream + Send + Sync + 'static, now: SystemTime) -> Self {
+        Self { open: Arc::new(open), began: (now, Instant::now()) }
     }
 
     /// A fresh connection.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Fault {
     /// Only requests whose target contains this text: `METHOD /path?query Action`.
     #[serde(default)]
     pub contains: String,
+    /// Only requests with exactly this target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// So many fitting requests pass unharmed first.
     #[serde(default)]
     pub skip: u32,
@@ -92,6 +96,8 @@ pub struct Traffic {
 pub struct Wire {
     state: Arc<Mutex<State>>,
     epoch: Instant,
+    /// So many requests got into trouble.
+    met: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +108,7 @@ struct State {
 
 impl Default for Wire {
     fn default() -> Self {
-        Self { state: Arc::default(), epoch: Instant::now() }
+        Self { state: Arc::default(), epoch: Instant::now(), met: watch::Sender::new(0) }
     }
 }
 
@@ -127,6 +133,11 @@ impl Wire {
         self.lock().traffic.clear();
     }
 
+    /// So many requests got into trouble so far; tells of every further one, before it takes effect.
+    pub fn met(&self) -> watch::Receiver<u64> {
+        self.met.subscribe()
+    }
+
     /// Milliseconds since the server started.
     pub(super) fn clock_ms(&self) -> f64 {
         self.epoch.elapsed().as_secs_f64() * 1000.0
@@ -143,7 +154,9 @@ impl Wire {
     pub(super) fn meet(&self, cloud: Cloud, target: &str) -> Option<Trouble> {
         let mut state = self.lock();
         for fault in &mut state.faults {
-            let fits = fault.cloud.is_none_or(|only| only == cloud) && target.contains(&fault.contains);
+            let fits = fault.cloud.is_none_or(|only| only == cloud)
+                && target.contains(&fault.contains)
+                && fault.target.as_ref().is_none_or(|only| only == target);
             if !fits || fault.times == Some(0) {
                 continue;
             }
@@ -152,7 +165,9 @@ impl Wire {
                 continue;
             }
             fault.times = fault.times.map(|times| times - 1);
-            return Some(fault.what.clone());
+            let what = fault.what.clone();
+            self.met.send_modify(|met| *met += 1);
+            return Some(what);
         }
         None
     }

@@ -33,6 +33,7 @@ impl Simulation {
     }
 
     /// A copy that goes its own way from here on, in this runtime.
+    #[must_use]
     pub fn fork(&self, latency: Duration) -> Self {
         Self::of(self.world(|world| world.copy()), latency)
     }

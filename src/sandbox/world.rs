@@ -231,6 +231,7 @@ impl World {
     }
 
     /// A copy that goes its own way. Large content must be in memory.
+    #[must_use]
     pub fn copy(&self) -> Self {
         Self {
             tables: self.tables.clone(),

@@ -87,6 +87,7 @@ async fn faults_come_as_told_and_requests_are_recorded() {
     let fault = |what| Fault {
         cloud: Some(Cloud::Gcp),
         contains: "GET /v1/x".to_owned(),
+        target: None,
         skip: 1,
         times: Some(1),
         what,

@@ -34,7 +34,14 @@ impl Clouds {
     }
 
     fn trouble(&self, contains: &str, times: Option<u32>, what: Trouble) {
-        let fault = Fault { cloud: Some(Cloud::Aws), contains: contains.to_owned(), skip: 0, times, what };
+        let fault = Fault {
+            cloud: Some(Cloud::Aws),
+            contains: contains.to_owned(),
+            target: None,
+            skip: 0,
+            times,
+            what,
+        };
         self.session.wire().unwrap().set_faults(vec![fault]);
     }
 

@@ -1,0 +1,243 @@
+//! The faults, and what each means on the wire of each cloud.
+
+use std::collections::BTreeMap;
+
+use mcm::model::Cloud;
+use mcm::sandbox::{Fault, Traffic, Trouble, World};
+use serde_json::json;
+
+use super::life::Signal;
+
+/// Something that happens when a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blow {
+    KilledBefore,
+    KilledAfter,
+    KilledAndJournalLost,
+    KilledAndStateLost,
+    KilledAndBothLost,
+    Reset,
+    ReplyLost,
+    Cut,
+    Hang,
+    HangApplied,
+    Throttled,
+    ThrottledForEver,
+    Unavailable,
+    Failed,
+    FailedApplied,
+    Expired,
+    Denied,
+    Late,
+    PolicyEdited,
+    RoleEdited,
+    Stopped,
+}
+
+/// What can happen to a request that reads.
+const READS: &[Blow] = &[
+    Blow::KilledBefore,
+    Blow::Reset,
+    Blow::Cut,
+    Blow::Hang,
+    Blow::Throttled,
+    Blow::ThrottledForEver,
+    Blow::Unavailable,
+    Blow::Failed,
+    Blow::Expired,
+    Blow::Denied,
+    Blow::Late,
+    Blow::PolicyEdited,
+    Blow::RoleEdited,
+    Blow::Stopped,
+];
+/// What can happen to a request that changes something.
+const CHANGES: &[Blow] = &[
+    Blow::KilledBefore,
+    Blow::KilledAfter,
+    Blow::KilledAndJournalLost,
+    Blow::KilledAndStateLost,
+    Blow::KilledAndBothLost,
+    Blow::Reset,
+    Blow::ReplyLost,
+    Blow::Cut,
+    Blow::Hang,
+    Blow::HangApplied,
+    Blow::Throttled,
+    Blow::ThrottledForEver,
+    Blow::Unavailable,
+    Blow::Failed,
+    Blow::FailedApplied,
+    Blow::Expired,
+    Blow::Denied,
+    Blow::PolicyEdited,
+    Blow::RoleEdited,
+    Blow::Stopped,
+];
+
+/// A request in a trace: the so-manieth with this target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    pub cloud: Cloud,
+    pub target: String,
+    pub occurrence: u32,
+}
+
+/// The points of a trace.
+pub fn points(traffic: &[Traffic]) -> Vec<Point> {
+    let mut seen: BTreeMap<(String, &str), u32> = BTreeMap::new();
+    let mut points = Vec::new();
+    for request in traffic {
+        let count = seen.entry((request.cloud.to_string(), &request.target)).or_default();
+        points.push(Point { cloud: request.cloud, target: request.target.clone(), occurrence: *count });
+        *count += 1;
+    }
+    points
+}
+
+/// Whether a request changes something.
+pub fn changes(cloud: Cloud, target: &str) -> bool {
+    let (method, rest) = target.split_once(' ').unwrap_or((target, ""));
+    match cloud {
+        Cloud::Aws if rest.starts_with("/ ") => {
+            !["Get", "List"].iter().any(|verb| rest[2..].starts_with(verb))
+        }
+        Cloud::Gcp if rest.ends_with(":getIamPolicy") || rest.contains(":getIamPolicy?") => false,
+        Cloud::Azure if rest.contains("/listKeys?") => false,
+        Cloud::Aws | Cloud::Gcp | Cloud::Azure => method != "GET" && method != "HEAD",
+    }
+}
+
+impl Point {
+    pub fn changes(&self) -> bool {
+        changes(self.cloud, &self.target)
+    }
+
+    /// What can happen here.
+    pub fn blows(&self) -> &'static [Blow] {
+        if self.changes() { CHANGES } else { READS }
+    }
+}
+
+impl Blow {
+    /// How it is set up, and what befalls the process.
+    pub fn at(self, point: &Point) -> (Fault, Signal) {
+        let times = if matches!(self, Self::Denied | Self::ThrottledForEver) { None } else { Some(1) };
+        let (cloud, target, skip) = (Some(point.cloud), Some(point.target.clone()), point.occurrence);
+        let what = self.trouble(point);
+        let signal = match self {
+            Self::KilledBefore
+            | Self::KilledAfter
+            | Self::KilledAndJournalLost
+            | Self::KilledAndStateLost
+            | Self::KilledAndBothLost => Signal::Kill,
+            Self::Expired => Signal::All(point.cloud, what.clone()),
+            Self::PolicyEdited => Signal::Edit(edit_policy),
+            Self::RoleEdited => Signal::Edit(edit_role),
+            Self::Stopped => Signal::Stop,
+            _ => Signal::None,
+        };
+        (Fault { cloud, contains: String::new(), target, skip, times, what }, signal)
+    }
+
+    fn trouble(self, point: &Point) -> Trouble {
+        let say = |code, words, applied| status(point, code, words, applied);
+        match self {
+            Self::KilledBefore => Trouble::Hang { applied: false },
+            Self::KilledAfter
+            | Self::KilledAndJournalLost
+            | Self::KilledAndStateLost
+            | Self::KilledAndBothLost => Trouble::Hang { applied: true },
+            Self::Reset => Trouble::DropBefore,
+            Self::ReplyLost => Trouble::DropAfter,
+            Self::Cut => Trouble::Cut,
+            Self::Hang => Trouble::Hang { applied: false },
+            Self::HangApplied => Trouble::Hang { applied: true },
+            Self::Throttled | Self::ThrottledForEver => match point.cloud {
+                Cloud::Aws if is_s3(point) => say(503, "SlowDown", false),
+                Cloud::Aws => say(400, "Throttling", false),
+                Cloud::Gcp => say(429, "RESOURCE_EXHAUSTED", false),
+                Cloud::Azure => say(429, "TooManyRequests", false),
+            },
+            Self::Unavailable => match point.cloud {
+                Cloud::Aws => say(503, "ServiceUnavailable", false),
+                Cloud::Gcp => say(503, "UNAVAILABLE", false),
+                Cloud::Azure => say(503, "ServiceUnavailable", false),
+            },
+            Self::Failed | Self::FailedApplied => {
+                let words = match point.cloud {
+                    Cloud::Aws => "InternalError",
+                    Cloud::Gcp => "INTERNAL",
+                    Cloud::Azure => "InternalServerError",
+                };
+                say(500, words, self == Self::FailedApplied)
+            }
+            Self::Expired => match point.cloud {
+                Cloud::Aws => say(400, "ExpiredToken", false),
+                Cloud::Gcp => say(401, "UNAUTHENTICATED", false),
+                Cloud::Azure => say(401, "ExpiredAuthenticationToken", false),
+            },
+            Self::Denied => match point.cloud {
+                Cloud::Aws => say(403, "AccessDenied", false),
+                Cloud::Gcp => say(403, "PERMISSION_DENIED", false),
+                Cloud::Azure => say(403, "AuthorizationFailed", false),
+            },
+            Self::Late => Trouble::Late,
+            Self::PolicyEdited | Self::RoleEdited | Self::Stopped => Trouble::Delay { ms: 1 },
+        }
+    }
+}
+
+fn is_s3(point: &Point) -> bool {
+    !point.target.contains(" / ")
+}
+
+/// How long a cloud asks to wait when it is asked too often.
+pub const RETRY_AFTER_S: u32 = 3;
+
+/// An answer in the words of the point's cloud.
+fn status(point: &Point, code: u16, words: &str, applied: bool) -> Trouble {
+    let body = match point.cloud {
+        Cloud::Aws if is_s3(point) => {
+            format!("<?xml version=\"1.0\"?><Error><Code>{words}</Code><Message>on purpose</Message></Error>")
+        }
+        Cloud::Aws => format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{words}</Code><Message>on purpose</Message></Error></ErrorResponse>"
+        ),
+        Cloud::Gcp => {
+            json!({ "error": { "code": code, "status": words, "message": "on purpose" } }).to_string()
+        }
+        Cloud::Azure => json!({ "error": { "code": words, "message": "on purpose" } }).to_string(),
+    };
+    let kind = if point.cloud == Cloud::Aws { "text/xml" } else { "application/json" };
+    let mut headers = BTreeMap::from([("content-type".to_owned(), kind.to_owned())]);
+    if code == 429 {
+        headers.insert("retry-after".to_owned(), RETRY_AFTER_S.to_string());
+    }
+    Trouble::Status { code, body, headers, applied }
+}
+
+/// Whom somebody else grants something in the midst of a run.
+pub const STRANGER: &str = "user:stranger@example.com";
+
+/// Somebody else grants something on the project.
+fn edit_policy(world: &mut World) {
+    let (table, key) = ("gcp.policy", "project/lab-project");
+    let found = world.records().find(|(t, k, _)| (*t, *k) == (table, key)).map(|(_, _, json)| json.clone());
+    let mut policy = found.unwrap_or_else(|| json!({ "bindings": [], "audit_configs": [], "etag": "" }));
+    policy["etag"] = json!("fffffffffffffff1");
+    let grant = json!({ "role": "roles/viewer", "members": [STRANGER], "condition": null });
+    let Some(bindings) = policy["bindings"].as_array_mut() else { panic!("a policy without bindings") };
+    bindings.push(grant);
+    world.replay(table, key, Some(policy));
+}
+
+/// Somebody else describes a role differently.
+fn edit_role(world: &mut World) {
+    let (table, key) = ("aws.iam.role", "123456789012/auditor");
+    let found = world.records().find(|(t, k, _)| (*t, *k) == (table, key)).map(|(_, _, json)| json.clone());
+    if let Some(mut role) = found {
+        role["description"] = json!("described by somebody else");
+        world.replay(table, key, Some(role));
+    }
+}
