@@ -60,7 +60,7 @@ impl Import {
         let medium = place.medium();
         let known = store::load(&*medium, Some(&loaded.stack.name)).await?;
         let mut store = Store::new(medium, &loaded.stack.name, &known, lock);
-        let mut state = known.state;
+        let (mut state, journal) = (known.state, known.journal);
         if let Some(owned) = state.resources.get(&self.address) {
             let diagnostic = Diagnostic::error(format!("{} is owned already: {}", self.address, owned.id))
                 .hint(format!("let go of that first with `mcm state rm {}`", self.address));
@@ -68,13 +68,13 @@ impl Import {
         }
         let reach = reach::open(workspace, &loaded.stack).await?;
         // The guard first: an object of that name in another account is another object.
-        survey(loaded, &state, &reach.router).await?;
+        survey(loaded, &state, &journal, &reach.router).await?;
         let owned = self.read(loaded, &reach).await?;
         state.resources.insert(self.address.clone(), owned);
         state.serial += 1;
         store.record(&[], &state).await?;
         ui::print::result(&format!("The stack owns {} as {} now.", ui::text::line(&self.id), self.address));
-        let inventory = survey(loaded, &state, &reach.router).await?;
+        let inventory = survey(loaded, &state, &journal, &reach.router).await?;
         let request = Request {
             mode: Mode::Apply,
             targets: vec![self.address.clone()],

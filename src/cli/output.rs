@@ -38,10 +38,9 @@ impl Output {
                     loaded.stack.outputs.iter().map(|output| output.name.as_str()).collect();
                 require(name, &names)?;
             }
-            let state =
-                store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?.state;
+            let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
             let reach = reach::open(&workspace, &loaded.stack).await?;
-            let inventory = survey(&loaded, &state, &reach.router).await?;
+            let inventory = survey(&loaded, &known.state, &known.journal, &reach.router).await?;
             reach.close().await;
             let outputs = engine::outputs(&loaded.stack, &inventory);
             match name {

@@ -64,7 +64,7 @@ impl Plan {
             loaded.require(self.options.targets.all(), &state)?;
             let request = self.request();
             let reach = reach::open(&workspace, &loaded.stack).await?;
-            let inventory = survey(&loaded, &state, &reach.router).await?;
+            let inventory = survey(&loaded, &state, &known.journal, &reach.router).await?;
             let plan = decide(&loaded, &state, &inventory, &request)?;
             reach.close().await;
             if self.json {

@@ -108,8 +108,9 @@ impl Job {
             ui::print::notice(&notice);
         }
         let reach = signals.or(reach::open(&self.workspace, &ready.loaded.stack)).await?;
-        let inventory =
-            signals.or(Box::pin(survey(&ready.loaded, &ready.known.state, &reach.router))).await?;
+        let inventory = signals
+            .or(Box::pin(survey(&ready.loaded, &ready.known.state, &ready.known.journal, &reach.router)))
+            .await?;
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
         let counts = Counts::of(&plan);
@@ -118,7 +119,14 @@ impl Job {
         // A person takes time to answer; what was read before is read again.
         let inventory = match answer {
             Answer::Yes => {
-                signals.or(Box::pin(survey(&ready.loaded, &ready.known.state, &reach.router))).await?
+                signals
+                    .or(Box::pin(survey(
+                        &ready.loaded,
+                        &ready.known.state,
+                        &ready.known.journal,
+                        &reach.router,
+                    )))
+                    .await?
             }
             Answer::Automatic | Answer::No => inventory,
         };
@@ -271,7 +279,10 @@ impl Job {
         if ready.loaded.stack.outputs.is_empty() {
             return;
         }
-        match signals.or(Box::pin(survey(&ready.loaded, &ready.known.state, &reach.router))).await {
+        match signals
+            .or(Box::pin(survey(&ready.loaded, &ready.known.state, &ready.known.journal, &reach.router)))
+            .await
+        {
             Ok(inventory) => {
                 let outputs = engine::outputs(&ready.loaded.stack, &inventory);
                 if self.options.json {

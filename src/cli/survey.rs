@@ -6,14 +6,19 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::workspace::Loaded;
 use crate::engine::{self, Request};
-use crate::model::{CloudError, ErrorKind, Inventory, Plan, State};
+use crate::model::{CloudError, ErrorKind, Inventory, Journal, Plan, State};
 use crate::provider::Router;
 
 /// Reads what the stack wants and the state owns, while the accounts are checked. Nothing that was read is used
 /// before the guard has let it pass; a guard that refuses ends the reading.
-pub(super) async fn survey(loaded: &Loaded, state: &State, clouds: &Router) -> Result<Inventory, Failure> {
+pub(super) async fn survey(
+    loaded: &Loaded,
+    state: &State,
+    journal: &Journal,
+    clouds: &Router,
+) -> Result<Inventory, Failure> {
     let guarding = Box::pin(clouds.guard());
-    let observing = Box::pin(engine::observe(&loaded.stack, state, &loaded.catalogue, clouds));
+    let observing = Box::pin(engine::observe(&loaded.stack, state, journal, &loaded.catalogue, clouds));
     let (guarded, observed) = match select(guarding, observing).await {
         Either::Left((guarded, observing)) if guarded.is_empty() => (guarded, observing.await),
         Either::Left((guarded, _)) => return Err(refused(&guarded)),

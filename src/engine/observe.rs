@@ -7,13 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::diff::normalise;
 use super::resolve::{View, by_address, dependency_order, secrets_wanted};
+use super::step::UNSEEN;
 use crate::model::{
-    Absence, Address, Catalogue, CloudError, CloudId, Digest, ErrorKind, Inventory, Live, Map, Observed,
-    Provider, Read, ResourceType, Stack, State,
+    Absence, Address, Catalogue, CloudError, CloudId, Condition, Digest, ErrorKind, Inventory, Journal, Live,
+    Map, Observed, Provider, Read, ResourceType, Stack, State,
 };
+
+/// The pause between two looks at something that may be on its way out.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A read that failed; what could not be read is never taken for absent.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +46,12 @@ enum Role {
 }
 
 /// Reads every object that the stack desires or the state owns. Identity may need several waves, at most one for
-/// each link of a chain of references; two in practice.
+/// each link of a chain of references; two in practice. What the journal says may be on its way out is looked at for
+/// as long as a deletion may take to show.
 pub async fn observe(
     stack: &Stack,
     state: &State,
+    journal: &Journal,
     catalogue: &Catalogue,
     clouds: &impl Provider,
 ) -> Result<Inventory, ObserveError> {
@@ -58,7 +65,7 @@ pub async fn observe(
     wanted.extend(recorded(state, catalogue, &secrets, &wanted));
     while !wanted.is_empty() {
         inventory.waves += 1;
-        let found = read_all(wanted, clouds).await?;
+        let found = read_all(wanted, journal, clouds).await?;
         for (wanted, observed) in found {
             by_id.insert((wanted.ty.clone(), wanted.id.clone()), observed.clone());
             let place = match wanted.role {
@@ -153,9 +160,15 @@ fn identified<'a>(
     wanted
 }
 
+/// Whether a read found an object that is in use.
+fn shows_something(answer: &Result<Option<Live>, CloudError>) -> bool {
+    matches!(answer, Ok(Some(live)) if live.condition == Condition::Ready)
+}
+
 /// One wave: all reads at once. The provider bounds how many are on the wire.
 async fn read_all<'a>(
     wanted: Vec<Wanted<'a>>,
+    journal: &Journal,
     clouds: &impl Provider,
 ) -> Result<Vec<(Wanted<'a>, Observed)>, ObserveError> {
     let mut reads: FuturesUnordered<_> = wanted
@@ -167,7 +180,13 @@ async fn read_all<'a>(
                 desired: wanted.desired.as_ref(),
                 secrets: wanted.secrets,
             };
-            let answer = clouds.read(request).await;
+            let began = Instant::now();
+            let mut answer = clouds.read(request).await;
+            let leaving = journal.is_leaving(wanted.ty, &wanted.id);
+            while leaving && began.elapsed() < UNSEEN && shows_something(&answer) {
+                sleep(LOOK).await;
+                answer = clouds.read(request).await;
+            }
             (wanted, answer)
         })
         .collect();

@@ -271,7 +271,8 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
         let (deed, why) = (task.deed, error.to_string());
         let untouched = !task.schema.marked && nothing_was_made(error);
         self.books.write(match error.kind {
-            ErrorKind::Unknown => Entry::Unclear { deed, why },
+            // Credentials can die after a change was accepted.
+            ErrorKind::Unknown | ErrorKind::Credentials => Entry::Unclear { deed, why },
             _ => Entry::Failed { deed, untouched, why },
         });
     }

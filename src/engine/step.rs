@@ -112,7 +112,7 @@ async fn create(
             // It may have happened: what is there now decides.
             ErrorKind::Unknown => {
                 unclear += 1;
-                if let Some(live) = ours(task, clouds, UNSEEN).await? {
+                if let Some(live) = ours(task, clouds, UNSEEN).await.map_err(|blind| unseen(&error, blind))? {
                     // It may have happened in part: an object is made by several requests.
                     return update(task, clouds, events, Some(&live)).await;
                 }
@@ -195,7 +195,8 @@ async fn update(
             Ok(live) => return Ok(live),
             Err(error) if error.kind == ErrorKind::Unknown => {
                 unclear += 1;
-                let now = read(task, clouds).await?.ok_or_else(|| vanished(task))?;
+                let now = read(task, clouds).await.map_err(|blind| unseen(&error, blind))?;
+                let now = now.ok_or_else(|| vanished(task))?;
                 let marked = !task.schema.marked || now.owner.as_ref() == Some(&task.owner);
                 if marked && difference(task, &now).is_none() {
                     return Ok(now);
@@ -229,30 +230,44 @@ async fn restore(
     };
     let restored = match clouds.restore(request).await {
         Ok(live) => live,
-        Err(error) if error.kind == ErrorKind::Unknown => match read(task, clouds).await? {
-            Some(live) if live.condition == Condition::Ready => live,
-            _ => clouds.restore(request).await?,
-        },
+        Err(error) if error.kind == ErrorKind::Unknown => {
+            match read(task, clouds).await.map_err(|blind| unseen(&error, blind))? {
+                Some(live) if live.condition == Condition::Ready => live,
+                _ => clouds.restore(request).await?,
+            }
+        }
         Err(error) => return Err(error),
     };
     update(task, clouds, events, Some(&restored)).await
 }
 
 async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
-    let Some(before) = &task.before else { return Ok(()) };
-    let request = Delete { ty: &task.ty, id: &task.id, before };
-    let mut unclear = 0;
+    let Some(mut before) = task.before.clone() else { return Ok(()) };
+    let (began, mut tries, mut unclear) = (Instant::now(), 0, 0);
     loop {
+        let request = Delete { ty: &task.ty, id: &task.id, before: &before };
         let error = match clouds.delete(request).await {
             Ok(()) => return Ok(()),
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
             Err(error) => error,
         };
+        if error.kind == ErrorKind::Conflict && began.elapsed() < HIDDEN {
+            // Another operation is at it, our own of a run that died perhaps; or somebody has just changed it.
+            sleep(pause(tries)).await;
+            tries += 1;
+            match read(task, clouds).await? {
+                Some(live) if live.condition != Condition::Ready => return Ok(()),
+                Some(live) if live.properties == before.properties && live.owner == before.owner => before = live,
+                Some(_) => return Err(error),
+                None => return Ok(()),
+            }
+            continue;
+        }
         if error.kind != ErrorKind::Unknown {
             return Err(error);
         }
         unclear += 1;
-        match read(task, clouds).await? {
+        match read(task, clouds).await.map_err(|blind| unseen(&error, blind))? {
             Some(live) if live.condition == Condition::Ready && unclear < SENDS => {}
             Some(live) if live.condition == Condition::Ready => return Err(error),
             Some(_) | None => return Ok(()),
@@ -303,6 +318,16 @@ fn as_predicted(task: &Task, live: &Live) -> Result<(), CloudError> {
         }
     }
     Ok(())
+}
+
+/// A change may have happened, and looking does not tell: it stays unknown, whatever kept us from looking. Dead
+/// credentials are told as such, and are as unclear.
+fn unseen(error: &CloudError, blind: CloudError) -> CloudError {
+    if blind.kind == ErrorKind::Credentials {
+        return blind;
+    }
+    let message = format!("{}; what became of it could not be read: {blind}", error.message);
+    CloudError { message, ..error.clone() }
 }
 
 fn vanished(task: &Task) -> CloudError {

@@ -281,6 +281,18 @@ impl Journal {
         self.deeds.iter().rev().filter(left)
     }
 
+    /// What may be on its way out still: a deletion was sent, or is being sent, and no outcome of it is known.
+    pub fn is_leaving(&self, ty: &ResourceType, id: &CloudId) -> bool {
+        self.deeds.iter().any(|deed| {
+            let intent = &deed.intent;
+            let deleting = matches!(intent.op, Op::Delete | Op::DeleteFormer | Op::DeleteFirst);
+            let making = matches!(intent.op, Op::Create | Op::Restore);
+            let leaving = (deed.progress == Progress::Intended && deleting)
+                || (deed.progress == Progress::Undoing && making);
+            leaving && intent.ty == *ty && intent.id == *id
+        })
+    }
+
     /// The first mutation past the pivot that happened or may have happened: from there a run only goes forward.
     pub fn past_pivot(&self) -> Option<&Deed> {
         self.undoable().filter(|deed| deed.intent.past_pivot).last()

@@ -74,12 +74,15 @@ impl Disk {
         self.0.lock().unwrap().surviving.is_some()
     }
 
-    /// The power fails: what was only said to have survived is gone.
-    pub fn power_failure(&self) {
+    /// The power fails: what was only said to have survived is gone. Whether there was any.
+    pub fn power_failure(&self) -> bool {
         let mut content = self.0.lock().unwrap();
-        if let Some(surviving) = content.surviving.take() {
+        let surviving = content.surviving.take();
+        let lost = surviving.is_some();
+        if let Some(surviving) = surviving {
             content.files = surviving;
         }
+        lost
     }
 
     /// Takes a file away, as a person would.

@@ -11,6 +11,8 @@ use mcm::sandbox::{self, Accounts, Clock, Fault, Simulation, Traffic, Trouble, W
 use mcm::stack::{Dialect, Given, Source};
 use mcm::store::{self, Store};
 
+use serde_json::json;
+
 use super::disk::Disk;
 use crate::support::root;
 
@@ -108,7 +110,13 @@ impl Life {
             gcp: ["lab-project".to_owned()].into(),
             azure: ["00000000-0000-4000-8000-000000000000".to_owned()].into(),
         };
-        Self { clouds: Simulation::new(seed, accounts, LATENCY), disk: Disk::default() }
+        let clouds = Simulation::new(seed, accounts, LATENCY);
+        // A project has an owner from the first day on.
+        let owner =
+            json!({ "role": "roles/owner", "members": ["user:owner@example.com"], "condition": null });
+        let policy = json!({ "bindings": [owner], "audit_configs": [], "etag": "0123456789abcdef" });
+        clouds.world(|world| world.replay("gcp.policy", "project/lab-project", Some(policy)));
+        Self { clouds, disk: Disk::default() }
     }
 
     /// Time stands still here from now on: this is only copied any more.
@@ -207,7 +215,7 @@ impl Life {
             Err(error) => return End::Refused(error.to_string()),
         };
         let router = self.router(stack);
-        let observing = engine::observe(stack, &known.state, &CATALOGUE, &router);
+        let observing = engine::observe(stack, &known.state, &known.journal, &CATALOGUE, &router);
         let (guarded, observed) = futures::join!(router.guard(), Box::pin(observing));
         if !guarded.is_empty() {
             return End::Refused(format!("{guarded:?}"));

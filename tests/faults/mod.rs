@@ -16,9 +16,16 @@ use std::sync::atomic::Ordering;
 
 use sweep::{Mishap, Tally};
 
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// What is tried of a scenario: everything, or each point once.
 fn chosen(scenario: &sweep::Scenario) -> Vec<Mishap> {
     let all = scenario.mishaps();
+    if let Some(stride) = number("MCM_STRIDE") {
+        return all.into_iter().skip(number("MCM_FROM").unwrap_or(0)).step_by(stride).collect();
+    }
     if std::env::var("MCM_FAULTS").is_ok_and(|value| value == "all") {
         return all;
     }

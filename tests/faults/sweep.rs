@@ -127,7 +127,10 @@ impl Scenario {
         *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
         self.truth(&life, &ran, &mut check);
         life.clouds.wire().set_faults(Vec::new());
-        life.disk.power_failure();
+        if life.disk.power_failure() {
+            // A machine takes its time to come back: what was on its way has arrived by then.
+            tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+        }
         life.disk.begin(None);
         lose_files(&life, mishap);
         if self.doing != Doing::Destroy {
@@ -232,6 +235,9 @@ impl Scenario {
                 check.fail("reverse", format!("rollback ended with {:?}", ran.end));
             }
         }
+        if !matches!(ran.end, End::Ran(Some(_))) {
+            return;
+        }
         let before = life.clouds.world(|world| image(world));
         life.run(Job::Rollback(&self.stack)).await;
         let again = life.clouds.world(|world| image(world));
@@ -252,8 +258,12 @@ impl Scenario {
         let found = life.clouds.world(|world| image(world));
         check.same("converge", &self.after, &found, "one more run");
         let owned = life.owned(&self.stack).await;
-        if owned != self.owned {
-            check.fail("ownership", format!("expected {:?}, found {owned:?}", self.owned));
+        // Without state, what bears no mark cannot be told from somebody else's: it is used and not owned.
+        let forgotten = |owned: &(String, String)| check.forgets() && unmarked(&owned.1);
+        let expected: Vec<_> = self.owned.iter().filter(|owned| !forgotten(owned)).collect();
+        let found: Vec<_> = owned.iter().filter(|owned| !forgotten(owned)).collect();
+        if expected != found {
+            check.fail("ownership", format!("expected {expected:?}, found {found:?}"));
         }
         let ran = life.run(self.again()).await;
         let sent: Vec<_> = ran.traffic.iter().filter(|sent| changes(sent.cloud, &sent.target)).collect();
@@ -261,6 +271,11 @@ impl Scenario {
             check.fail("idempotence", format!("a further run ended with {:?} and sent {sent:?}", ran.end));
         }
     }
+}
+
+/// Whether nothing of this kind bears a mark: services, databases, grants.
+fn unmarked(id: &str) -> bool {
+    ["services/", "databases/", "gcp.service ", "gcp.database ", "roles/"].iter().any(|kind| id.contains(kind))
 }
 
 /// A person loses files after a crash.
@@ -328,7 +343,10 @@ impl Check<'_> {
         let mut expected = expected.clone();
         forget_stranger(&mut expected);
         forget_stranger(&mut found);
-        let told = difference(&expected, &found);
+        let mut told = difference(&expected, &found);
+        if self.forgets() {
+            told.retain(|line| !line.strip_prefix("too much: ").is_some_and(unmarked));
+        }
         if !told.is_empty() {
             self.fail(invariant, format!("{when}: {}", told.join("; ")));
         }
@@ -355,14 +373,18 @@ impl Check<'_> {
         }
     }
 
-    /// Without state, what bears no mark cannot be told from somebody else's: it may be refused, and never touched.
-    fn may_refuse(&self, end: &End) -> bool {
-        let lost = matches!(
+    /// Whether the state was lost.
+    fn forgets(&self) -> bool {
+        matches!(
             self.mishap,
             Mishap::Request(_, Blow::KilledAndStateLost | Blow::KilledAndBothLost)
                 | Mishap::Disk(_, Damage::Lied)
-        );
-        lost && matches!(end, End::Refused(why) if why.contains("does not own"))
+        )
+    }
+
+    /// Without state, what bears no mark cannot be told from somebody else's: it may be refused, and never touched.
+    fn may_refuse(&self, end: &End) -> bool {
+        self.forgets() && matches!(end, End::Refused(why) if why.contains("does not own"))
     }
 
     /// No secret in what was written or said.

@@ -91,7 +91,7 @@ impl Lab {
 
     pub async fn observe(&self, stack: &Stack) -> Inventory {
         let router = self.router(stack);
-        match engine::observe(stack, &self.state, &self.catalogue, &router).await {
+        match engine::observe(stack, &self.state, &Journal::default(), &self.catalogue, &router).await {
             Ok(inventory) => inventory,
             Err(error) => panic!("{:#?}", error.0),
         }

@@ -62,8 +62,16 @@ pub(super) fn transport(plain: bool, dial: Option<&Dial>) -> Result<Transport, C
     let wire = dial.map_or_else(sockets, |dial| Wire::Dial(dial.clone()));
     let ring = rustls::crypto::ring::default_provider();
     let wrong = |error: String| failure::own("TLS", ErrorKind::Invalid, error);
-    // The machine's certificates where it has some, for proxies that have their own; else the well-known ones.
-    let builder = if plain {
+    // The machine's certificates where it has some, for proxies that have their own; else the well-known ones. Within
+    // the process nothing is encrypted.
+    let builder = if dial.is_some() {
+        let config = rustls::ClientConfig::builder_with_provider(ring.into());
+        let config = config.with_safe_default_protocol_versions();
+        config.map(|config| {
+            let config = config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(config)
+        })
+    } else if plain {
         HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring)
     } else {
         match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring.clone()) {
