@@ -141,7 +141,7 @@ fn reads_as_the_stack_says(found: &Value, home: &Path) {
         "attached": ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"],
         "files tags": application,
         "cors": [{
-            "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["content-type"], "MaxAgeSeconds": 3600,
+            "AllowedMethods": ["POST"], "AllowedHeaders": ["content-type"], "MaxAgeSeconds": 3600,
             "AllowedOrigins": [format!("http://{site}.s3-website-us-east-1.amazonaws.com")] }],
         "lifecycle": [{
             "ID": "expire-images", "Status": "Enabled", "Filter": { "Prefix": "" }, "Expiration": { "Days": 30 },
@@ -154,7 +154,9 @@ fn reads_as_the_stack_says(found: &Value, home: &Path) {
         "policy": { "Version": "2012-10-17", "Statement": [{
             "Sid": "EveryoneReads", "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "s3:GetObject",
             "Resource": format!("arn:aws:s3:::{site}/*") }] },
-        "objects": ["app.js", "error.html", "index.html", "style.css"],
+        "objects": [
+            "api.js", "app.js", "error.html", "icon.svg", "index.html", "picture.js", "recent.js", "style.css",
+            "trouble.js", "view.js"],
         "index": ["text/html; charset=utf-8", "public, max-age=300", std::fs::read_to_string(home.join("site/index.html")).unwrap()],
     });
     for (name, value) in expected.as_object().unwrap() {
