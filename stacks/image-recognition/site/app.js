@@ -59,7 +59,10 @@ const take = (file) => run(async (signal) => {
   view.working("Uploading…", { share: 0, detail, picture: picture.thumbnail });
   view.say("Uploading the picture.");
   const ticket = await api.ticket(picture, signal);
-  const progress = (share) => view.working(`Uploading… ${Math.round(100 * share)} %`, { share, detail });
+  const progress = (share) => {
+    const step = share < 1 ? `Uploading… ${Math.round(100 * share)} %` : "Almost uploaded…";
+    view.working(step, { share, detail });
+  };
   await api.upload(ticket, picture, progress, signal);
   recent.put({ id: ticket.id, name: picture.name, at: Date.now(), thumbnail: picture.thumbnail });
   URL.revokeObjectURL(latest.url);
