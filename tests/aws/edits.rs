@@ -54,21 +54,6 @@ impl Client {
     }
 }
 
-/// A copy of the stack, in a folder of its own.
-fn copy(from: &Path, to: &Path) {
-    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
-        let place = to.join(entry.path().strip_prefix(from).unwrap());
-        if entry.file_type().is_dir() {
-            if entry.file_name() == ".mcm" {
-                continue;
-            }
-            std::fs::create_dir_all(place).unwrap();
-        } else if !entry.path().components().any(|part| part.as_os_str() == ".mcm") {
-            std::fs::copy(entry.path(), place).unwrap();
-        }
-    }
-}
-
 /// Which properties of which resources the plan would change.
 fn planned(home: &Path) -> BTreeSet<(String, String)> {
     let ran = run(home, &["plan", "--sandbox", "--json"]).exits(0);
@@ -94,7 +79,7 @@ fn an_edit_by_another_client_shows_as_exactly_that_and_is_put_back() {
     let Some(python) = support::judges("aws edits", &["boto3"]) else { return };
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    copy(&support::root().join("stacks/image-recognition"), home);
+    support::copy(&support::root().join("stacks/image-recognition"), home);
     let runtime = Runtime::new().unwrap();
     let options = Options {
         data: home.join(".mcm/sandbox"),
