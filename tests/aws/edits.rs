@@ -54,21 +54,6 @@ impl Client {
     }
 }
 
-/// A copy of the stack, in a folder of its own.
-fn copy(from: &Path, to: &Path) {
-    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
-        let place = to.join(entry.path().strip_prefix(from).unwrap());
-        if entry.file_type().is_dir() {
-            if entry.file_name() == ".mcm" {
-                continue;
-            }
-            std::fs::create_dir_all(place).unwrap();
-        } else if !entry.path().components().any(|part| part.as_os_str() == ".mcm") {
-            std::fs::copy(entry.path(), place).unwrap();
-        }
-    }
-}
-
 /// Which properties of which resources the plan would change.
 fn planned(home: &Path) -> BTreeSet<(String, String)> {
     let ran = run(home, &["plan", "--sandbox", "--json"]).exits(0);
@@ -94,7 +79,7 @@ fn an_edit_by_another_client_shows_as_exactly_that_and_is_put_back() {
     let Some(python) = support::judges("aws edits", &["boto3"]) else { return };
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    copy(&support::root().join("stacks/image-recognition"), home);
+    support::copy(&support::root().join("stacks/image-recognition"), home);
     let runtime = Runtime::new().unwrap();
     let options = Options {
         data: home.join(".mcm/sandbox"),
@@ -141,7 +126,7 @@ fn reads_as_the_stack_says(found: &Value, home: &Path) {
         "attached": ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"],
         "files tags": application,
         "cors": [{
-            "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["content-type"], "MaxAgeSeconds": 3600,
+            "AllowedMethods": ["POST"], "AllowedHeaders": ["content-type"], "MaxAgeSeconds": 3600,
             "AllowedOrigins": [format!("http://{site}.s3-website-us-east-1.amazonaws.com")] }],
         "lifecycle": [{
             "ID": "expire-images", "Status": "Enabled", "Filter": { "Prefix": "" }, "Expiration": { "Days": 30 },
@@ -154,7 +139,9 @@ fn reads_as_the_stack_says(found: &Value, home: &Path) {
         "policy": { "Version": "2012-10-17", "Statement": [{
             "Sid": "EveryoneReads", "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "s3:GetObject",
             "Resource": format!("arn:aws:s3:::{site}/*") }] },
-        "objects": ["app.js", "error.html", "index.html", "style.css"],
+        "objects": [
+            "api.js", "app.js", "error.html", "icon.svg", "index.html", "picture.js", "recent.js", "style.css",
+            "trouble.js", "view.js"],
         "index": ["text/html; charset=utf-8", "public, max-age=300", std::fs::read_to_string(home.join("site/index.html")).unwrap()],
     });
     for (name, value) in expected.as_object().unwrap() {

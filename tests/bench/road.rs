@@ -202,7 +202,8 @@ fn control(endpoint: &str, method: &str, path: &str) -> Option<serde_json::Value
 }
 
 fn copy(from: &Path, to: &Path) {
-    for entry in walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| entry.file_name() != ".mcm") {
+    let entries = walkdir::WalkDir::new(from).into_iter();
+    for entry in entries.filter_entry(|entry| entry.file_name() != ".mcm" && entry.file_name() != "target") {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {

@@ -29,10 +29,10 @@ pub fn judges(suite: &str, modules: &[&str]) -> Option<PathBuf> {
     None
 }
 
-/// Copies a folder, without what mcm keeps in it.
+/// Copies a folder, without what mcm keeps in it, and without what cargo has built of its functions.
 pub fn copy(from: &Path, to: &Path) {
-    let entries = walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| entry.file_name() != ".mcm");
-    for entry in entries {
+    let entries = walkdir::WalkDir::new(from).into_iter();
+    for entry in entries.filter_entry(|entry| entry.file_name() != ".mcm" && entry.file_name() != "target") {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {

@@ -1,0 +1,21 @@
+//! # analyze-image
+//!
+//! Run by S3 when a picture was stored: reads it, judges it by its content, has Computer Vision look at it, and
+//! writes what it saw, or why it cannot, as a document that get-analysis answers with.
+//!
+//! - [`inspect`]: whether the bytes are a picture that the service takes.
+//! - [`vision`]: the service.
+//! - [`analyzer`]: the road from the event to the document.
+//!
+//! S3 tells of an object at least once, and perhaps out of order. The document's id is the picture's, and it
+//! remembers the object's etag and sequencer; it is written under the precondition that it is still what was
+//! read. So a repeated event finds its work done, and an old one does not undo a newer one's.
+//!
+//! What is the picture's fault is written down for the visitor and is a success: nobody tries again. Everything
+//! else is an error, and Lambda tries again.
+
+pub mod analyzer;
+pub mod inspect;
+pub mod vision;
+
+pub use analyzer::{AnalyzeError, Analyzer};

@@ -1,0 +1,116 @@
+//! # get-analysis
+//!
+//! Answers `GET …/analysis/{id}` with what is known of a picture:
+//!
+//! | status | body | meaning |
+//! |---|---|---|
+//! | 200 | `{"id","status":"done","analyzedAt","analysis":{…}}` | what is in it |
+//! | 404 | `{"id","status":"pending"}` | nothing yet: ask again |
+//! | 410 | `{"error":{…}}` | it was kept as long as pictures are |
+//! | 422 | `{"id","status":"failed","reason":{"code","message"}}` | it cannot be analysed; what to do |
+//! | 400, 405, 503 | `{"error":{"code","message"}}` | the request, or a cloud, is at fault |
+//!
+//! Who knows a picture's name may read this. Names are random, and listed nowhere.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use http::{Method, header};
+use jiff::Timestamp;
+use serde_json::json;
+use shared::analysis::{Outcome, Record};
+use shared::aws::Aws;
+use shared::call::{Caller, Patience, causes};
+use shared::firestore::Collection;
+use shared::google::Tokens;
+use shared::picture::PictureId;
+use shared::reply::{Answer, Cors, method_answer};
+use shared::settings::Settings;
+use shared::start::StartError;
+use tokio::time::Instant;
+
+/// The function.
+pub struct Reader {
+    documents: Collection,
+    cors: Cors,
+}
+
+impl Reader {
+    /// Sets the function up from its variables.
+    pub fn from_variables(
+        variable: &dyn Fn(&str) -> Option<String>,
+        patience: Patience,
+    ) -> Result<Self, StartError> {
+        let caller = Caller::new(patience)?;
+        let mut settings = Settings::new(variable);
+        let aws = Aws::from_settings(&mut settings);
+        let tokens = Tokens::from_settings(&mut settings, aws, caller.clone());
+        let reader = Self {
+            documents: Collection::from_settings(&mut settings, Arc::new(tokens), caller),
+            cors: Cors::from_settings(&mut settings),
+        };
+        Ok(settings.finish(reader)?)
+    }
+
+    /// Answers one request; never with an error of the function, whose answer no page could read.
+    pub async fn handle(
+        &self,
+        request: &ApiGatewayV2httpRequest,
+        deadline: Instant,
+        now: SystemTime,
+    ) -> ApiGatewayV2httpResponse {
+        let answer = match method_answer(request, &[Method::GET]) {
+            Some(answer) => answer,
+            None => self.read(request, deadline, now).await,
+        };
+        answer.finish(&self.cors, request)
+    }
+
+    async fn read(&self, request: &ApiGatewayV2httpRequest, deadline: Instant, now: SystemTime) -> Answer {
+        let Some(id) = request.path_parameters.get("id").and_then(|id| PictureId::parse(id)) else {
+            return Answer::error(400, "no-picture-name", "The address does not name a picture.");
+        };
+        let stored = match self.documents.read(&id.to_string(), deadline).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::error!(%id, error = %causes(&error), "the document could not be read");
+                let message = "The analysis cannot be read just now. Try again in a moment.";
+                return Answer::error(503, "unavailable", message).with(header::RETRY_AFTER, "3");
+            }
+        };
+        let Some(stored) = stored else {
+            let pending = json!({ "id": id.to_string(), "status": "pending" });
+            return Answer::json(404, &pending).with(header::RETRY_AFTER, "1");
+        };
+        match serde_json::from_value::<Record>(stored.fields) {
+            Ok(record) if is_over(&record, now) => {
+                let message = "This analysis was kept as long as pictures are. Upload the picture again.";
+                Answer::error(410, "expired", message)
+            }
+            Ok(record) => found(id, record),
+            Err(error) => {
+                tracing::error!(%id, line = error.line(), "the document is none of analyze-image's");
+                Answer::error(503, "unavailable", "The analysis cannot be read. Upload the picture again.")
+            }
+        }
+    }
+}
+
+/// A TTL policy deletes a document some time after its end; from its end on it is not answered with.
+fn is_over(record: &Record, now: SystemTime) -> bool {
+    let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    record.expire_at.parse::<Timestamp>().is_ok_and(|end| end <= now)
+}
+
+fn found(id: PictureId, record: Record) -> Answer {
+    let id = id.to_string();
+    let (status, document) = match record.outcome {
+        Outcome::Done { analysis } => {
+            let at = record.analyzed_at;
+            (200, json!({ "id": id, "status": "done", "analyzedAt": at, "analysis": analysis }))
+        }
+        Outcome::Failed { reason } => (422, json!({ "id": id, "status": "failed", "reason": reason })),
+    };
+    Answer::json(status, &document).with(header::CACHE_CONTROL, "private, max-age=60")
+}
