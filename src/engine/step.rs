@@ -257,7 +257,9 @@ async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
             tries += 1;
             match read(task, clouds).await? {
                 Some(live) if live.condition != Condition::Ready => return Ok(()),
-                Some(live) if live.properties == before.properties && live.owner == before.owner => before = live,
+                Some(live) if live.properties == before.properties && live.owner == before.owner => {
+                    before = live;
+                }
                 Some(_) => return Err(error),
                 None => return Ok(()),
             }

@@ -143,16 +143,15 @@ impl Blow {
     fn trouble(self, point: &Point) -> Trouble {
         let say = |code, words, applied| status(point, code, words, applied);
         match self {
-            Self::KilledBefore => Trouble::Hang { applied: false },
+            Self::KilledBefore | Self::Hang => Trouble::Hang { applied: false },
             Self::KilledAfter
+            | Self::HangApplied
             | Self::KilledAndJournalLost
             | Self::KilledAndStateLost
             | Self::KilledAndBothLost => Trouble::Hang { applied: true },
             Self::Reset => Trouble::DropBefore,
             Self::ReplyLost => Trouble::DropAfter,
             Self::Cut => Trouble::Cut,
-            Self::Hang => Trouble::Hang { applied: false },
-            Self::HangApplied => Trouble::Hang { applied: true },
             Self::Throttled | Self::ThrottledForEver => match point.cloud {
                 Cloud::Aws if is_s3(point) => say(503, "SlowDown", false),
                 Cloud::Aws => say(400, "Throttling", false),
@@ -160,9 +159,8 @@ impl Blow {
                 Cloud::Azure => say(429, "TooManyRequests", false),
             },
             Self::Unavailable => match point.cloud {
-                Cloud::Aws => say(503, "ServiceUnavailable", false),
                 Cloud::Gcp => say(503, "UNAVAILABLE", false),
-                Cloud::Azure => say(503, "ServiceUnavailable", false),
+                Cloud::Aws | Cloud::Azure => say(503, "ServiceUnavailable", false),
             },
             Self::Failed | Self::FailedApplied => {
                 let words = match point.cloud {

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use mcm::store::Medium;
 use tokio::sync::watch;
 
+use super::mutants::Mutant;
+
 /// What happens to one operation of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
@@ -40,14 +42,26 @@ struct Content {
     trace: Vec<String>,
     damage: Option<(usize, Damage)>,
     broken: bool,
+    /// Whether the store does not wait until what it writes has survived.
+    unsynced: bool,
+    /// Whether it writes over a file instead of renaming a new one into its place.
+    in_place: bool,
     dying: watch::Sender<bool>,
 }
 
 impl Disk {
     /// A copy of what is on it; nothing is damaged there.
     pub fn fork(&self) -> Self {
-        let files = self.0.lock().unwrap().files.clone();
-        Self(Arc::new(Mutex::new(Content { files, ..Content::default() })))
+        let content = self.0.lock().unwrap();
+        let (files, unsynced, in_place) = (content.files.clone(), content.unsynced, content.in_place);
+        Self(Arc::new(Mutex::new(Content { files, unsynced, in_place, ..Content::default() })))
+    }
+
+    /// From now on its writer makes this mistake.
+    pub fn make(&self, mutant: Option<Mutant>) {
+        let mut content = self.0.lock().unwrap();
+        content.unsynced = mutant == Some(Mutant::NothingSynced);
+        content.in_place = mutant == Some(Mutant::ReplacedInPlace);
     }
 
     /// A new process: the trace begins, and the operation at this index is damaged.
@@ -109,10 +123,12 @@ impl Disk {
             if content.broken {
                 return Err(io::Error::other("the disk does not answer"));
             }
+            if content.unsynced {
+                content.surviving = Some(content.files.clone());
+            }
             match damage {
-                None => write(&mut content.files, true),
+                None | Some(Damage::DeathAfter) => write(&mut content.files, true),
                 Some(Damage::DeathBefore) => {}
-                Some(Damage::DeathAfter) => write(&mut content.files, true),
                 Some(Damage::NoSpace) => return Err(io::ErrorKind::StorageFull.into()),
                 Some(Damage::Broken) => return Err(io::Error::other("the disk failed")),
                 Some(Damage::BrokenForEver) => {
@@ -157,10 +173,13 @@ impl Medium for Disk {
     }
 
     async fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let in_place = self.0.lock().unwrap().in_place;
         self.operate(format!("replace {name}"), |files, whole| {
             // Replacing is a rename: torn, it is the old content.
             if whole {
                 files.insert(name.to_owned(), content.to_vec());
+            } else if in_place {
+                files.insert(name.to_owned(), content[..content.len() / 2].to_vec());
             }
         })
         .await

@@ -1,5 +1,6 @@
 //! A stack's life in simulated clouds, without the command line: what one process after the other does to it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -14,12 +15,13 @@ use mcm::store::{self, Store};
 use serde_json::json;
 
 use super::disk::Disk;
+use super::mutants::{self, Crooked, Misread, Mutant};
 use crate::support::root;
 
 /// Every answer of a cloud takes this long.
 const LATENCY: Duration = Duration::from_millis(10);
 /// No process takes longer, whatever happens to it.
-const BOUND: Duration = Duration::from_secs(3 * 60 * 60);
+const BOUND: Duration = Duration::from_hours(3);
 /// After the first stop signal, as on the command line.
 const SETTLE: Duration = Duration::from_secs(4);
 
@@ -33,6 +35,8 @@ pub static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(provider::catalogue);
 pub struct Life {
     pub clouds: Simulation,
     pub disk: Disk,
+    /// The mistake that its processes make.
+    pub mutant: Option<Mutant>,
 }
 
 /// What a process does.
@@ -116,7 +120,7 @@ impl Life {
             json!({ "role": "roles/owner", "members": ["user:owner@example.com"], "condition": null });
         let policy = json!({ "bindings": [owner], "audit_configs": [], "etag": "0123456789abcdef" });
         clouds.world(|world| world.replay("gcp.policy", "project/lab-project", Some(policy)));
-        Self { clouds, disk: Disk::default() }
+        Self { clouds, disk: Disk::default(), mutant: None }
     }
 
     /// Time stands still here from now on: this is only copied any more.
@@ -127,10 +131,10 @@ impl Life {
 
     /// A copy that goes its own way, in this runtime.
     pub fn fork(&self) -> Self {
-        Self { clouds: self.clouds.fork(LATENCY), disk: self.disk.fork() }
+        Self { clouds: self.clouds.fork(LATENCY), disk: self.disk.fork(), mutant: self.mutant }
     }
 
-    fn router(&self, stack: &Stack) -> Router {
+    fn router(&self, stack: &Stack) -> Misread {
         let aws = stack.clouds.aws.as_ref().map(|place| {
             let (id, secret) = sandbox::aws_keys(&place.account);
             (id, Secret::new(secret))
@@ -148,7 +152,7 @@ impl Life {
                 dial: dial(Cloud::Azure),
             },
         };
-        Router::new(&stack.clouds, &access)
+        Misread::new(Router::new(&stack.clouds, &access), self.mutant)
     }
 
     /// Runs a process that nobody disturbs but the faults that are set.
@@ -162,9 +166,10 @@ impl Life {
         wire.forget_traffic();
         let told = Arc::new(Mutex::new(String::new()));
         let tell = |event: Event| {
-            told.lock().unwrap().push_str(&format!("{event:?}\n"));
+            let _ = writeln!(told.lock().unwrap(), "{event:?}");
         };
-        let stop = Stop::default();
+        let (stop, unheard) = (Stop::default(), Stop::default());
+        let heard = if self.mutant == Some(Mutant::StopUnheard) { &unheard } else { &stop };
         let (mut met, mut dying) = (wire.met(), self.disk.dying());
         met.mark_unchanged();
         let struck = async {
@@ -173,11 +178,11 @@ impl Life {
                 Signal::None => std::future::pending().await,
                 Signal::All(cloud, what) => {
                     wire.set_faults(vec![everywhere(cloud, what)]);
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Signal::Edit(edit) => {
                     self.clouds.world(edit);
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Signal::Kill => {}
                 Signal::Stop => {
@@ -191,9 +196,9 @@ impl Life {
         };
         let working = async {
             match job {
-                Job::Apply(stack) => self.apply(stack, Mode::Apply, &stop, &tell).await,
-                Job::Destroy(stack) => self.apply(stack, Mode::Destroy, &stop, &tell).await,
-                Job::Rollback(stack) => self.rollback(stack, &stop, &tell).await,
+                Job::Apply(stack) => self.apply(stack, Mode::Apply, heard, &tell).await,
+                Job::Destroy(stack) => self.apply(stack, Mode::Destroy, heard, &tell).await,
+                Job::Rollback(stack) => self.rollback(stack, heard, &tell).await,
             }
         };
         // The order matters: a process whose work is done at the moment of a signal is done.
@@ -204,7 +209,10 @@ impl Life {
             () = struck => End::Killed,
             () = tokio::time::sleep(BOUND) => End::Hung,
         };
-        let told = std::mem::take(&mut *told.lock().unwrap());
+        let mut told = std::mem::take(&mut *told.lock().unwrap());
+        if let End::Unrecorded(why) = &end {
+            let _ = writeln!(told, "{why}");
+        }
         Ran { end, traffic: wire.traffic(), told }
     }
 
@@ -215,8 +223,11 @@ impl Life {
             Err(error) => return End::Refused(error.to_string()),
         };
         let router = self.router(stack);
-        let observing = engine::observe(stack, &known.state, &known.journal, &CATALOGUE, &router);
-        let (guarded, observed) = futures::join!(router.guard(), Box::pin(observing));
+        mutants::known(self.mutant, &mut known.state, &mut known.journal);
+        let unwatched = Journal::default();
+        let watched = if self.mutant == Some(Mutant::LeavingUnwatched) { &unwatched } else { &known.journal };
+        let observing = engine::observe(stack, &known.state, watched, &CATALOGUE, &router);
+        let (guarded, observed) = futures::join!(router.clouds.guard(), Box::pin(observing));
         if !guarded.is_empty() {
             return End::Refused(format!("{guarded:?}"));
         }
@@ -227,15 +238,16 @@ impl Life {
         let now = self.clouds.world(|world| world.now());
         let (targets, excludes) = (Vec::new(), Vec::new());
         let request = Request { mode, targets, excludes, allow_recreate: false, now };
-        let plan = match engine::plan(stack, &known.state, &CATALOGUE, &inventory, &request) {
+        let mut plan = match engine::plan(stack, &known.state, &CATALOGUE, &inventory, &request) {
             Ok(plan) => plan,
             Err(problems) => return End::Refused(format!("{:?}", problems.0)),
         };
+        mutants::plan(self.mutant, &mut plan);
         let approved = match engine::approve(plan, &inventory, &CATALOGUE, Answer::Automatic) {
             Ok(approved) => approved,
             Err(refusal) => return End::Refused(refusal.to_string()),
         };
-        let mut ledger = Store::unguarded(medium, &stack.name, &known);
+        let mut ledger = Crooked::new(Store::unguarded(medium, &stack.name, &known), self.mutant);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut ledger);
         let settings = Settings { parallelism: 16, rollback: true, now };
         let ran =
@@ -252,6 +264,8 @@ impl Life {
             Ok(known) => known,
             Err(error) => return End::Refused(error.to_string()),
         };
+        mutants::known(self.mutant, &mut known.state, &mut known.journal);
+        mutants::undoing(self.mutant, &mut known.journal);
         if known.journal.past_pivot().is_some() {
             return End::Refused("past the pivot".to_owned());
         }
@@ -259,11 +273,11 @@ impl Life {
             return End::Ran(None);
         }
         let router = self.router(stack);
-        let guarded = router.guard().await;
+        let guarded = router.clouds.guard().await;
         if !guarded.is_empty() {
             return End::Refused(format!("{guarded:?}"));
         }
-        let mut ledger = Store::unguarded(medium, &stack.name, &known);
+        let mut ledger = Crooked::new(Store::unguarded(medium, &stack.name, &known), self.mutant);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut ledger);
         let undoing = Undoing { stack: &stack.name, catalogue: &CATALOGUE, stop };
         match Box::pin(engine::rollback(undoing, &mut books, &router, tell)).await {

@@ -2,79 +2,139 @@
 //! of the trace is met with each fault that applies to it, in clouds and on a disk within this process. Afterwards
 //! the invariants must hold, and one plain `apply` must converge.
 //!
-//! `cargo test` tries every point of every scenario once, with a fault that changes from point to point; with
-//! `MCM_FAULTS=all` every fault at every point (in a release build: `cargo test --release --test suite faults::`).
+//! `cargo test` tries every seventh point or so, each with one of its faults. All of it, the mutants and the naive
+//! control: `cargo test --profile sweep --test suite faults:: -- --include-ignored --nocapture`. A try that breaks an
+//! invariant is named; `MCM_TRY=NAME` tries that one again, and says what the run said.
 
 mod blows;
+mod check;
 mod disk;
 mod image;
 mod life;
+mod mutants;
 mod scenarios;
 mod sweep;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use sweep::{Mishap, Tally};
+use mutants::Mutant;
+use sweep::{Mishap, Scenario, Tally};
 
-fn number(name: &str) -> Option<usize> {
-    std::env::var(name).ok()?.parse().ok()
+/// A prime, so that the points that are tried have all kinds of faults among them.
+const STRIDE: usize = 67;
+
+/// All scenarios, traced; or the one that `MCM_SCENARIO` names.
+fn scenarios() -> Vec<Arc<Scenario>> {
+    let only = std::env::var("MCM_SCENARIO").ok();
+    let wanted = scenarios::ALL.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name));
+    wanted.map(|(_, build)| sweep::simulated(build())).collect()
 }
 
-/// What is tried of a scenario: everything, or each point once.
-fn chosen(scenario: &sweep::Scenario) -> Vec<Mishap> {
-    let all = scenario.mishaps();
-    if let Some(stride) = number("MCM_STRIDE") {
-        return all.into_iter().skip(number("MCM_FROM").unwrap_or(0)).step_by(stride).collect();
+/// Tries them all, and tells what came out.
+#[expect(clippy::print_stdout, reason = "the report is what it is for")]
+fn report(scenarios: &[Arc<Scenario>], choose: impl Fn(&Scenario) -> Vec<Mishap>) {
+    let (tally, began) = (Tally::default(), Instant::now());
+    let (mut points, mut injected) = (0, std::collections::BTreeSet::new());
+    for scenario in scenarios {
+        let mishaps = choose(scenario);
+        let (requests, writes) = (scenario.points.len(), scenario.writes.len());
+        println!(
+            "{:<20}{requests:>4} requests {writes:>3} writes {:>6} faults",
+            scenario.name,
+            mishaps.len()
+        );
+        points += requests + writes;
+        injected.extend(mishaps.iter().map(|mishap| (scenario.name, mishap.point())));
+        sweep::sweep(scenario, &mishaps, None, &tally, usize::MAX);
     }
-    if std::env::var("MCM_FAULTS").is_ok_and(|value| value == "all") {
-        return all;
+    let missed = tally.missed.lock().unwrap();
+    let tries = tally.tries.load(Ordering::Relaxed);
+    println!(
+        "points traced {points}, injected {}, faults tried {tries}, not met {}",
+        injected.len(),
+        missed.len()
+    );
+    println!("ends {:?}", tally.ends.lock().unwrap());
+    for (kept, count) in tally.kept.lock().unwrap().iter() {
+        println!("kept by a rollback {count} times: {kept}");
     }
-    let mut points: std::collections::BTreeMap<(bool, usize), Vec<Mishap>> =
-        std::collections::BTreeMap::new();
-    for mishap in all {
-        let point = match &mishap {
-            Mishap::Request(at, _) => (false, *at),
-            Mishap::Disk(at, _) => (true, *at),
-        };
-        points.entry(point).or_default().push(mishap);
-    }
-    points.into_iter().map(|((_, at), mishaps)| mishaps[at * 7 % mishaps.len()].clone()).collect()
+    let summary = sweep::summary(&tally);
+    println!("invariants broken {}, in {:?}\n{summary}", tally.broken.lock().unwrap().len(), began.elapsed());
+    assert!(missed.is_empty(), "faults that were not met: {missed:#?}");
+    assert!(summary.is_empty(), "invariants are broken");
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the report is what it is for")]
+fn a_fault_at_many_a_point() {
+    if let Ok(name) = std::env::var("MCM_TRY") {
+        return one(&name);
+    }
+    report(&scenarios(), |scenario| scenario.mishaps().into_iter().step_by(STRIDE).collect());
+}
+
+#[test]
+#[ignore = "the whole sweep: with `--profile sweep` it takes minutes, without it hours"]
 fn every_fault_at_every_point() {
-    let only = std::env::var("MCM_SCENARIO").ok();
-    let tally = Tally::default();
-    let (mut traced, began) = (0, std::time::Instant::now());
-    for (name, build) in scenarios::ALL {
-        if only.as_deref().is_some_and(|only| only != *name) {
-            continue;
+    let scenarios = scenarios();
+    report(&scenarios, Scenario::mishaps);
+}
+
+/// Tries one thing again, and tells everything.
+#[expect(clippy::print_stdout, reason = "it is asked for")]
+fn one(name: &str) {
+    for scenario in scenarios() {
+        for mishap in scenario.mishaps() {
+            if scenario.describe(&mishap) == name {
+                let tally = Tally::default();
+                let told = sweep::simulated(scenario.attempt(&mishap, None, &tally));
+                println!("{told}\n{}", sweep::summary(&tally));
+                return;
+            }
         }
-        let scenario = sweep::simulated(build());
-        let mishaps = chosen(&scenario);
-        traced += scenario.points.len() + scenario.writes.len();
-        println!(
-            "{name}: {} requests and {} writes traced, {} faults",
-            scenario.points.len(),
-            scenario.writes.len(),
-            mishaps.len()
-        );
-        sweep::sweep(&scenario, &mishaps, &tally);
     }
-    let tries = tally.tries.load(Ordering::Relaxed);
-    println!("{traced} points, {tries} tries in {:?}", began.elapsed());
-    println!("ends: {:?}", tally.ends.lock().unwrap());
-    for (kept, count) in tally.kept.lock().unwrap().iter() {
-        println!("kept {count} times: {kept}");
+    panic!("there is no try of the name `{name}`");
+}
+
+/// The tries in an order that takes something of everything early on.
+fn mixed(scenario: &Scenario) -> Vec<Mishap> {
+    let all = scenario.mishaps();
+    (0..STRIDE).flat_map(|from| all.iter().skip(from).step_by(STRIDE).cloned()).collect()
+}
+
+#[test]
+#[ignore = "with `--profile sweep` it takes minutes"]
+#[expect(clippy::print_stdout, reason = "the report is what it is for")]
+fn every_mutant_dies() {
+    let scenarios = scenarios();
+    let (mut alive, mut all) = (Vec::new(), 0);
+    for &mutant in mutants::ALL {
+        let tally = Tally::default();
+        for scenario in &scenarios {
+            sweep::sweep(scenario, &mixed(scenario), Some(mutant), &tally, 1);
+        }
+        all += 1;
+        let broken = tally.broken.lock().unwrap();
+        let tries = tally.tries.load(Ordering::Relaxed);
+        match broken.first() {
+            Some((name, broken)) => println!("{mutant:?} dies at try {tries}: {} ({name})", broken.invariant),
+            None => alive.push(mutant),
+        }
     }
-    let missed = tally.missed.lock().unwrap();
-    println!("{} faults not met", missed.len());
-    for missed in missed.iter().take(20) {
-        println!("  {missed}");
+    println!("{all} mutants, {} alive: {alive:?}", alive.len());
+    assert!(all >= 40 && alive.is_empty(), "mutants are alive: {alive:?}");
+}
+
+#[test]
+#[ignore = "with `--profile sweep` it takes minutes"]
+#[expect(clippy::print_stdout, reason = "the report is what it is for")]
+fn a_naive_engine_fails_in_the_thousands() {
+    let tally = Tally::default();
+    for scenario in scenarios() {
+        sweep::sweep(&scenario, &mixed(&scenario), Some(Mutant::Naive), &tally, usize::MAX);
     }
-    let summary = sweep::summary(&tally);
-    println!("{summary}");
-    assert!(missed.is_empty(), "{} faults were not met", missed.len());
-    assert!(summary.is_empty(), "invariants are broken");
+    let broken = tally.broken.lock().unwrap();
+    println!("naive: {} tries, {} invariants broken", tally.tries.load(Ordering::Relaxed), broken.len());
+    assert!(broken.len() > 1_000, "a naive engine passes");
 }

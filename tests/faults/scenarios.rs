@@ -12,8 +12,11 @@ use super::sweep::{Doing, NO_FAULTS, Scenario, trace};
 
 type Building = Pin<Box<dyn Future<Output = Arc<Scenario>>>>;
 
+/// A name, and how it begins.
+type Recipe = (&'static str, fn() -> Building);
+
 /// All of them, by name.
-pub const ALL: &[(&str, fn() -> Building)] = &[
+pub const ALL: &[Recipe] = &[
     ("create", || Box::pin(create())),
     ("update", || Box::pin(update())),
     ("replace-and-delete", || Box::pin(replace())),

@@ -1,16 +1,19 @@
 //! The sweep: scenarios, the tries of each, and what must hold after every one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mcm::model::{Outcome, Stack};
 use mcm::sandbox::{Fault, Traffic};
 
-use super::blows::{Blow, Point, RETRY_AFTER_S, STRANGER, changes, points};
+use super::blows::{Blow, Point, changes, points};
+use super::check::{Broken, Check, kind, unmarked};
 use super::disk::Damage;
-use super::image::{Image, difference, image};
-use super::life::{CANARY, End, Job, Life, Ran, Signal};
+use super::image::{Image, image};
+use super::life::{End, Job, Life, Ran, Signal};
+use super::mutants::Mutant;
 
 /// What a scenario's process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +49,14 @@ pub enum Mishap {
     Disk(usize, Damage),
 }
 
-/// What went wrong beyond what was made to: a broken invariant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Broken {
-    pub invariant: &'static str,
-    pub what: String,
+impl Mishap {
+    /// Which point of the trace: among the requests, or among the writes.
+    pub fn point(&self) -> (bool, usize) {
+        match self {
+            Self::Request(at, _) => (false, *at),
+            Self::Disk(at, _) => (true, *at),
+        }
+    }
 }
 
 /// What became of the tries.
@@ -117,9 +123,11 @@ impl Scenario {
     }
 
     /// One try, with everything that must hold after it.
-    pub async fn attempt(&self, mishap: &Mishap, tally: &Tally) {
+    pub async fn attempt(&self, mishap: &Mishap, mutant: Option<Mutant>, tally: &Tally) -> String {
         tally.tries.fetch_add(1, Ordering::Relaxed);
-        let life = self.start.fork();
+        let mut life = self.start.fork();
+        life.mutant = mutant;
+        life.disk.make(mutant);
         let mut check = Check { broken: Vec::new(), mishap, told: String::new() };
         let ran = self.disturb(&life, mishap, tally).await;
         check.watch("disturbed", &ran);
@@ -127,7 +135,8 @@ impl Scenario {
         *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
         self.truth(&life, &ran, &mut check);
         life.clouds.wire().set_faults(Vec::new());
-        if life.disk.power_failure() {
+        let lied = matches!(mishap, Mishap::Disk(_, Damage::Lied));
+        if (lied || matches!(ran.end, End::Killed)) && life.disk.power_failure() {
             // A machine takes its time to come back: what was on its way has arrived by then.
             tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         }
@@ -146,6 +155,7 @@ impl Scenario {
                 .unwrap()
                 .extend(check.broken.into_iter().map(|broken| (name.clone(), broken)));
         }
+        check.told
     }
 
     async fn disturb(&self, life: &Life, mishap: &Mishap, tally: &Tally) -> Ran {
@@ -273,11 +283,6 @@ impl Scenario {
     }
 }
 
-/// Whether nothing of this kind bears a mark: services, databases, grants.
-fn unmarked(id: &str) -> bool {
-    ["services/", "databases/", "gcp.service ", "gcp.database ", "roles/"].iter().any(|kind| id.contains(kind))
-}
-
 /// A person loses files after a crash.
 fn lose_files(life: &Life, mishap: &Mishap) {
     let Mishap::Request(_, blow) = mishap else { return };
@@ -289,162 +294,19 @@ fn lose_files(life: &Life, mishap: &Mishap) {
     }
 }
 
-/// How a run ended, in a word.
-fn kind(end: &End) -> String {
-    match end {
-        End::Ran(Some(Outcome::Applied { .. })) => "applied".to_owned(),
-        End::Ran(Some(Outcome::RolledBack { .. })) => "rolled back".to_owned(),
-        End::Ran(Some(Outcome::Stuck { .. })) => "stuck".to_owned(),
-        End::Ran(Some(Outcome::Interrupted { .. })) => "interrupted".to_owned(),
-        End::Ran(None) => "nothing to do".to_owned(),
-        End::Refused(_) => "refused".to_owned(),
-        End::Unrecorded(_) => "unrecorded".to_owned(),
-        End::Killed => "killed".to_owned(),
-        End::Hung => "hung".to_owned(),
-    }
-}
-
-/// Gathers what is broken in one try.
-struct Check<'a> {
-    broken: Vec<Broken>,
-    mishap: &'a Mishap,
-    told: String,
-}
-
-impl Check<'_> {
-    fn fail(&mut self, invariant: &'static str, what: String) {
-        self.broken.push(Broken { invariant, what });
-    }
-
-    /// Keeps what a run said, to look for secrets in it.
-    fn watch(&mut self, when: &str, ran: &Ran) {
-        self.told.push_str(&format!("{when}: {:?}\n{}", ran.end, ran.told));
-        if matches!(ran.end, End::Hung) {
-            self.fail("bounded", format!("{when}: the run hangs"));
-        }
-    }
-
-    /// Whether two images are the same, but for what this mishap itself changed.
-    fn same(&mut self, invariant: &'static str, expected: &Image, found: &Image, when: &str) {
-        let mut found = found.clone();
-        match self.mishap {
-            Mishap::Request(_, Blow::PolicyEdited) => {
-                if !forget_stranger(&mut found) {
-                    self.fail("foreign", format!("{when}: somebody else's grant is gone"));
-                }
-            }
-            Mishap::Request(_, Blow::RoleEdited) if invariant == "truth" || invariant == "reverse" => {
-                for image in [&mut found] {
-                    forget_description(image, expected);
-                }
-            }
-            Mishap::Request(..) | Mishap::Disk(..) => {}
-        }
-        let mut expected = expected.clone();
-        forget_stranger(&mut expected);
-        forget_stranger(&mut found);
-        let mut told = difference(&expected, &found);
-        if self.forgets() {
-            told.retain(|line| !line.strip_prefix("too much: ").is_some_and(unmarked));
-        }
-        if !told.is_empty() {
-            self.fail(invariant, format!("{when}: {}", told.join("; ")));
-        }
-    }
-
-    /// At most three sends of one change, and none before the cloud wants it.
-    fn bounded(&mut self, ran: &Ran, scenario: &Scenario, mishap: &Mishap) {
-        let Mishap::Request(at, blow) = mishap else { return };
-        let point = &scenario.points[*at];
-        let mut sends =
-            ran.traffic.iter().filter(|sent| sent.cloud == point.cloud && sent.target == point.target);
-        if *blow == Blow::ThrottledForEver && point.changes() {
-            let refused =
-                sends.clone().filter(|sent| sent.status == 429 || sent.status == 503 || sent.status == 400);
-            if refused.count() > 3 {
-                self.fail("bounded", format!("{} was sent more than three times", point.target));
-            }
-        }
-        let refused = sends.find(|sent| sent.status == 429).cloned();
-        if let (Some(refused), Some(next)) = (refused, sends.next())
-            && next.start_ms < refused.end_ms + f64::from(RETRY_AFTER_S) * 1000.0
-        {
-            self.fail("bounded", format!("{} was sent again before it was wanted", point.target));
-        }
-    }
-
-    /// Whether the state was lost.
-    fn forgets(&self) -> bool {
-        matches!(
-            self.mishap,
-            Mishap::Request(_, Blow::KilledAndStateLost | Blow::KilledAndBothLost)
-                | Mishap::Disk(_, Damage::Lied)
-        )
-    }
-
-    /// Without state, what bears no mark cannot be told from somebody else's: it may be refused, and never touched.
-    fn may_refuse(&self, end: &End) -> bool {
-        self.forgets() && matches!(end, End::Refused(why) if why.contains("does not own"))
-    }
-
-    /// No secret in what was written or said.
-    fn secrets(&mut self, life: &Life) {
-        let bytes = life.disk.bytes();
-        let mut text = String::from_utf8_lossy(&bytes).into_owned();
-        text.push_str(&self.told);
-        for form in disguises() {
-            if text.contains(&form) {
-                self.fail("secrets", format!("`{form}` was written or said"));
-            }
-        }
-    }
-}
-
-/// The canary as it is, and as it could be written.
-fn disguises() -> Vec<String> {
-    use base64::Engine as _;
-    let json = serde_json::to_string(CANARY).unwrap();
-    let url = percent_encoding::utf8_percent_encode(CANARY, percent_encoding::NON_ALPHANUMERIC).to_string();
-    vec![
-        CANARY.to_owned(),
-        json.trim_matches('"').to_owned(),
-        base64::engine::general_purpose::STANDARD.encode(CANARY),
-        hex::encode(CANARY),
-        url,
-    ]
-}
-
-/// Takes the stranger's grant out; `false` if there is none.
-fn forget_stranger(image: &mut Image) -> bool {
-    let Some(bindings) =
-        image.get_mut("gcp.policy project/lab-project").and_then(|policy| policy["bindings"].as_array_mut())
-    else {
-        return false;
-    };
-    let before = bindings.len();
-    bindings.retain(|binding| binding["members"] != serde_json::json!([STRANGER]));
-    before > bindings.len()
-}
-
-/// Somebody described the role differently in the midst of the run: it stays so, or it is put right.
-fn forget_description(image: &mut Image, expected: &Image) {
-    let key = "aws.iam.role 123456789012/auditor";
-    match (image.get_mut(key), expected.get(key)) {
-        (Some(found), Some(expected)) => found["description"] = expected["description"].clone(),
-        // Edited meanwhile, so it is kept, and said so.
-        (Some(_), None) => drop(image.remove(key)),
-        (None, _) => {}
-    }
-}
-
 /// Runs all tries of a scenario on two threads, each in a runtime of its own whose clock costs no time.
-pub fn sweep(scenario: &Arc<Scenario>, mishaps: &[Mishap], tally: &Tally) {
+///
+/// Ends early once so many invariants are broken.
+pub fn sweep(scenario: &Scenario, mishaps: &[Mishap], mutant: Option<Mutant>, tally: &Tally, enough: usize) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(mishap) = mishaps.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    simulated(scenario.attempt(mishap, tally));
+                    if tally.broken.lock().unwrap().len() >= enough {
+                        break;
+                    }
+                    simulated(scenario.attempt(mishap, mutant, tally));
                 }
             });
         }
@@ -500,10 +362,10 @@ pub fn summary(tally: &Tally) -> String {
     let invariants: BTreeSet<&str> = broken.iter().map(|(_, broken)| broken.invariant).collect();
     for invariant in invariants {
         let all: Vec<_> = broken.iter().filter(|(_, broken)| broken.invariant == invariant).collect();
-        text.push_str(&format!("{invariant}: broken {} times\n", all.len()));
+        let _ = writeln!(text, "{invariant}: broken {} times", all.len());
         for (name, broken) in all.iter().take(12) {
             let what: String = broken.what.chars().take(700).collect();
-            text.push_str(&format!("  {name}\n    {what}\n"));
+            let _ = writeln!(text, "  {name}\n    {what}");
         }
     }
     text

@@ -1,0 +1,172 @@
+//! What must hold after a try, and what is known to be excepted.
+
+use std::fmt::Write as _;
+
+use mcm::model::Outcome;
+
+use super::blows::{Blow, RETRY_AFTER_S, STRANGER};
+use super::disk::Damage;
+use super::image::{Image, difference};
+use super::life::{CANARY, End, Life, Ran};
+use super::sweep::{Mishap, Scenario};
+
+/// What went wrong beyond what was made to: a broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Broken {
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+/// How a run ended, in a word.
+pub fn kind(end: &End) -> String {
+    match end {
+        End::Ran(Some(Outcome::Applied { .. })) => "applied".to_owned(),
+        End::Ran(Some(Outcome::RolledBack { .. })) => "rolled back".to_owned(),
+        End::Ran(Some(Outcome::Stuck { .. })) => "stuck".to_owned(),
+        End::Ran(Some(Outcome::Interrupted { .. })) => "interrupted".to_owned(),
+        End::Ran(None) => "nothing to do".to_owned(),
+        End::Refused(_) => "refused".to_owned(),
+        End::Unrecorded(_) => "unrecorded".to_owned(),
+        End::Killed => "killed".to_owned(),
+        End::Hung => "hung".to_owned(),
+    }
+}
+
+/// Gathers what is broken in one try.
+pub struct Check<'a> {
+    pub broken: Vec<Broken>,
+    pub mishap: &'a Mishap,
+    /// What the runs said.
+    pub told: String,
+}
+
+impl Check<'_> {
+    pub fn fail(&mut self, invariant: &'static str, what: String) {
+        self.broken.push(Broken { invariant, what });
+    }
+
+    /// Keeps what a run said, to look for secrets in it.
+    pub fn watch(&mut self, when: &str, ran: &Ran) {
+        let _ = writeln!(self.told, "{when}: {:?}\n{}", ran.end, ran.told);
+        if matches!(ran.end, End::Hung) {
+            self.fail("bounded", format!("{when}: the run hangs"));
+        }
+    }
+
+    /// Whether two images are the same, but for what this mishap itself changed.
+    pub fn same(&mut self, invariant: &'static str, expected: &Image, found: &Image, when: &str) {
+        let mut found = found.clone();
+        match self.mishap {
+            Mishap::Request(_, Blow::PolicyEdited) => {
+                if !forget_stranger(&mut found) {
+                    self.fail("foreign", format!("{when}: somebody else's grant is gone"));
+                }
+            }
+            Mishap::Request(_, Blow::RoleEdited) if invariant == "truth" || invariant == "reverse" => {
+                forget_description(&mut found, expected);
+            }
+            Mishap::Request(..) | Mishap::Disk(..) => {}
+        }
+        let mut expected = expected.clone();
+        forget_stranger(&mut expected);
+        forget_stranger(&mut found);
+        let mut told = difference(&expected, &found);
+        if self.forgets() {
+            told.retain(|line| !line.strip_prefix("too much: ").is_some_and(unmarked));
+        }
+        if !told.is_empty() {
+            self.fail(invariant, format!("{when}: {}", told.join("; ")));
+        }
+    }
+
+    /// At most three sends of one change, and none before the cloud wants it.
+    pub fn bounded(&mut self, ran: &Ran, scenario: &Scenario, mishap: &Mishap) {
+        let Mishap::Request(at, blow) = mishap else { return };
+        let point = &scenario.points[*at];
+        let mut sends =
+            ran.traffic.iter().filter(|sent| sent.cloud == point.cloud && sent.target == point.target);
+        if *blow == Blow::ThrottledForEver && point.changes() {
+            let refused =
+                sends.clone().filter(|sent| sent.status == 429 || sent.status == 503 || sent.status == 400);
+            if refused.count() > 3 {
+                self.fail("bounded", format!("{} was sent more than three times", point.target));
+            }
+        }
+        let refused = sends.find(|sent| sent.status == 429).cloned();
+        if let (Some(refused), Some(next)) = (refused, sends.next())
+            && next.start_ms < refused.end_ms + f64::from(RETRY_AFTER_S) * 1000.0
+        {
+            self.fail("bounded", format!("{} was sent again before it was wanted", point.target));
+        }
+    }
+
+    /// Whether the state was lost.
+    pub fn forgets(&self) -> bool {
+        matches!(
+            self.mishap,
+            Mishap::Request(_, Blow::KilledAndStateLost | Blow::KilledAndBothLost)
+                | Mishap::Disk(_, Damage::Lied)
+        )
+    }
+
+    /// Without state, what bears no mark cannot be told from somebody else's: it may be refused, and never touched.
+    pub fn may_refuse(&self, end: &End) -> bool {
+        self.forgets() && matches!(end, End::Refused(why) if why.contains("does not own"))
+    }
+
+    /// No secret in what was written or said.
+    pub fn secrets(&mut self, life: &Life) {
+        let bytes = life.disk.bytes();
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        text.push_str(&self.told);
+        for form in disguises() {
+            if text.contains(&form) {
+                self.fail("secrets", format!("`{form}` was written or said"));
+            }
+        }
+    }
+}
+
+/// The canary as it is, and as it could be written.
+fn disguises() -> Vec<String> {
+    use base64::Engine as _;
+    let json = serde_json::to_string(CANARY).unwrap();
+    let url = percent_encoding::utf8_percent_encode(CANARY, percent_encoding::NON_ALPHANUMERIC).to_string();
+    vec![
+        CANARY.to_owned(),
+        json.trim_matches('"').to_owned(),
+        base64::engine::general_purpose::STANDARD.encode(CANARY),
+        hex::encode(CANARY),
+        url,
+    ]
+}
+
+/// Takes the stranger's grant out; `false` if there is none.
+fn forget_stranger(image: &mut Image) -> bool {
+    let Some(bindings) =
+        image.get_mut("gcp.policy project/lab-project").and_then(|policy| policy["bindings"].as_array_mut())
+    else {
+        return false;
+    };
+    let before = bindings.len();
+    bindings.retain(|binding| binding["members"] != serde_json::json!([STRANGER]));
+    before > bindings.len()
+}
+
+/// Somebody described the role differently in the midst of the run: it stays so, or it is put right.
+fn forget_description(image: &mut Image, expected: &Image) {
+    let key = "aws.iam.role 123456789012/auditor";
+    match (image.get_mut(key), expected.get(key)) {
+        (Some(found), Some(expected)) => found["description"] = expected["description"].clone(),
+        // Edited meanwhile, so it is kept, and said so.
+        (Some(_), None) => drop(image.remove(key)),
+        (None, _) => {}
+    }
+}
+
+/// Whether nothing of this kind bears a mark: services, databases, grants.
+pub fn unmarked(id: &str) -> bool {
+    ["services/", "databases/", "gcp.service ", "gcp.database ", "roles/"]
+        .iter()
+        .any(|kind| id.contains(kind))
+}
