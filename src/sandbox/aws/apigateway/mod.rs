@@ -1,0 +1,3 @@
+//! API Gateway: HTTP APIs.
+
+pub(super) mod api;

@@ -1,0 +1,3 @@
+//! CloudFront: distributions.
+
+pub(super) mod distribution;

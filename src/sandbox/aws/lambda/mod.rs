@@ -1,0 +1,3 @@
+//! Lambda: functions.
+
+pub(super) mod function;
