@@ -69,12 +69,13 @@ pub(super) fn update(
 }
 
 /// Which of these need which: what is needed goes last.
-fn backwards<'a>(things: impl Iterator<Item = (&'a String, &'a Held)> + Clone) -> Vec<Task> {
+fn backwards<'a>(things: impl Iterator<Item = (&'a String, &'a Held)>) -> Vec<Task> {
+    let things = things.collect::<Vec<_>>();
     let needers = |name: &String| {
-        let of = things.clone().filter(|(other, held)| *other != name && held.needs.contains(name));
-        of.map(|(other, _)| other.clone()).collect::<Vec<_>>()
+        let of = things.iter().filter(|(other, held)| *other != name && held.needs.contains(name));
+        of.map(|(other, _)| (*other).clone()).collect::<Vec<_>>()
     };
-    things.clone().map(|(name, _)| Task::new(name, needers(name))).collect()
+    things.iter().map(|(name, _)| Task::new(name, needers(name))).collect()
 }
 
 /// Begins to delete a stack.

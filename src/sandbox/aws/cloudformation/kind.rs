@@ -224,7 +224,7 @@ fn shape(shape_of: &Shape, value: &Json, at: &str, wrong: &mut Vec<String>) -> J
             Json::Array(items.map(|(index, item)| shape(of, item, &format!("{at}/{index}"), wrong)).collect())
         }
         // One alone stands for a list of one.
-        (Shape::List(of), Json::String(_)) if matches!(of, Shape::Text) => json!([value]),
+        (Shape::List(Shape::Text), Json::String(_)) => json!([value]),
         (Shape::List(_), _) => expected("JSONArray"),
         (Shape::Map(properties), _) => map(properties, value, at, wrong),
     }

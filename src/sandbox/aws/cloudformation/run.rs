@@ -48,10 +48,8 @@ pub(super) fn tick(world: &mut World, id: &str) -> bool {
         let before = run.tasks.clone();
         let done =
             |name: &String| before.iter().any(|task| task.name == *name && task.state == TaskState::Done);
-        for index in 0..run.tasks.len() {
-            if !ended(&before[index])
-                && (before[index].state != TaskState::Waiting || before[index].after.iter().all(done))
-            {
+        for (index, task) in before.iter().enumerate() {
+            if !ended(task) && (task.state != TaskState::Waiting || task.after.iter().all(done)) {
                 task::advance(world, &mut stack, &template, &mut run, index);
             }
         }

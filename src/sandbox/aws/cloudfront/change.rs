@@ -151,8 +151,8 @@ pub(in crate::sandbox::aws) fn invalidate(
     caller_reference: String,
 ) -> Result<Invalidation, Error> {
     let prefix = format!("{}/", distribution.id);
-    let known = world.list::<Invalidation>(&prefix).into_iter().map(|(_, found)| found);
-    for known in known.filter(|known| known.caller_reference == caller_reference) {
+    let mut known = world.list::<Invalidation>(&prefix).into_iter().map(|(_, found)| found);
+    if let Some(known) = known.find(|known| known.caller_reference == caller_reference) {
         if known.paths == paths {
             return Ok(known);
         }

@@ -242,7 +242,7 @@ fn fill_origin(origin: &mut Element) {
     for child in &mut origin.children {
         match child.name.as_str() {
             "S3OriginConfig" => {
-                absent(child, "OriginAccessIdentity", || Element::leaf("OriginAccessIdentity", ""))
+                absent(child, "OriginAccessIdentity", || Element::leaf("OriginAccessIdentity", ""));
             }
             "CustomOriginConfig" => fill_custom_origin(child),
             _ => {}

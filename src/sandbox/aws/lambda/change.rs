@@ -400,19 +400,19 @@ fn within(name: &str, value: Option<u32>, bounds: std::ops::RangeInclusive<u32>)
     } else {
         format!("less than or equal to {}", bounds.end())
     };
-    Err(validation(format!(
+    Err(validation(&format!(
         "Value '{value}' at '{name}' failed to satisfy constraint: Member must have value {rule}"
     )))
 }
 
 /// The refusal of a value that does not have the right form.
 pub(super) fn pattern(name: &str, value: &str, pattern: &str) -> Error {
-    validation(format!(
+    validation(&format!(
         "Value '{value}' at '{name}' failed to satisfy constraint: Member must satisfy regular expression pattern: {pattern}"
     ))
 }
 
-fn validation(rule: String) -> Error {
+fn validation(rule: &str) -> Error {
     Error::new(400, "ValidationException", format!("1 validation error detected: {rule}"))
 }
 

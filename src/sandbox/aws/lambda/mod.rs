@@ -30,7 +30,7 @@ fn route(call: &mut Call<'_>) -> Result<Response, Error> {
     let (method, path) = call.target();
     let path = path.iter().map(String::as_str).collect::<Vec<_>>();
     match (&method, path.as_slice()) {
-        (&Method::GET, ["2015-03-31", "functions"]) => list(call),
+        (&Method::GET, ["2015-03-31", "functions"]) => Ok(list(call)),
         (&Method::POST, ["2015-03-31", "functions"]) => create(call),
         (&Method::GET, ["2017-03-31", "tags", arn]) => {
             let (function, _) = find(call, arn)?;
@@ -213,7 +213,7 @@ fn shown(call: &Call<'_>, function: &Function, status: u16) -> Result<Response, 
     Ok(answer(status, &shown))
 }
 
-fn list(call: &Call<'_>) -> Result<Response, Error> {
+fn list(call: &Call<'_>) -> Response {
     let most =
         call.parameter("MaxItems").and_then(|text| text.parse::<usize>().ok()).unwrap_or(50).clamp(1, 50);
     let after = call.parameter("Marker").unwrap_or_default().to_owned();
@@ -226,7 +226,7 @@ fn list(call: &Call<'_>) -> Result<Response, Error> {
     if all.next().is_some() {
         body["NextMarker"] = json!(last);
     }
-    Ok(answer(200, &body))
+    answer(200, &body)
 }
 
 fn create(call: &mut Call<'_>) -> Result<Response, Error> {

@@ -132,13 +132,13 @@ fn difference(
 }
 
 /// Takes stack and name of a change set, and finds it.
-fn wanted(call: &mut Call<'_>) -> Result<(Option<String>, String), Error> {
+fn wanted(call: &mut Call<'_>) -> (Option<String>, String) {
     let name = call.form.need_text("ChangeSetName", 1..=1600, NAME_OR_ID);
-    Ok((call.form.text("StackName", 1..=2048, NAME_OR_ID), name))
+    (call.form.text("StackName", 1..=2048, NAME_OR_ID), name)
 }
 
 pub(in super::super) fn describe(call: &mut Call<'_>) -> Answer {
-    let (stack_name, name) = wanted(call)?;
+    let (stack_name, name) = wanted(call);
     let next = call.form.text("NextToken", 1..=1024, "(?s).*");
     let values = call.form.take("IncludePropertyValues").as_deref() == Some("true");
     call.form.finish()?;
@@ -244,7 +244,7 @@ fn detail_element(detail: &Detail, values: bool) -> Element {
 }
 
 pub(in super::super) fn execute(call: &mut Call<'_>) -> Answer {
-    let (stack_name, name) = wanted(call)?;
+    let (stack_name, name) = wanted(call);
     let token = token(call);
     let disabled = call.form.take("DisableRollback").map(|text| text == "true");
     call.form.take("RetainExceptOnCreate");
@@ -298,7 +298,7 @@ pub(in super::super) fn execute(call: &mut Call<'_>) -> Answer {
 
 /// Deleting what is not there is done, if its stack is there.
 pub(in super::super) fn delete(call: &mut Call<'_>) -> Answer {
-    let (stack_name, name) = wanted(call)?;
+    let (stack_name, name) = wanted(call);
     call.form.finish()?;
     match change_set::find(call, stack_name.as_ref(), &name) {
         Ok(found) if found.executed => {

@@ -50,17 +50,14 @@ pub(in super::super) fn stacks(call: &mut Call<'_>) -> Answer {
     let name = call.form.text("StackName", 1..=2048, NAME_OR_ID);
     let token = next_token(call);
     call.form.finish()?;
-    let found = match name {
-        Some(name) => {
-            vec![look(call, &name).ok_or_else(|| invalid(format!("Stack with id {name} does not exist")))?]
-        }
-        None => {
-            let all = stack::all(call.world, &call.caller.account, &call.region);
-            let live = all.into_iter().filter(|stack| stack.deleted.is_none());
-            let mut live = live.collect::<Vec<_>>();
-            live.sort_by_key(|stack| std::cmp::Reverse(stack.created));
-            live
-        }
+    let found = if let Some(name) = name {
+        vec![look(call, &name).ok_or_else(|| invalid(format!("Stack with id {name} does not exist")))?]
+    } else {
+        let all = stack::all(call.world, &call.caller.account, &call.region);
+        let live = all.into_iter().filter(|stack| stack.deleted.is_none());
+        let mut live = live.collect::<Vec<_>>();
+        live.sort_by_key(|stack| std::cmp::Reverse(stack.created));
+        live
     };
     let elements = found.iter().map(element).collect();
     page("Stacks", token.as_ref(), elements)
