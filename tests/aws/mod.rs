@@ -1,6 +1,8 @@
 //! The sandbox's server, and its AWS.
 
 mod clients;
+mod cloudformation;
+mod cloudformation_parts;
 mod edits;
 mod kill;
 mod server;

@@ -1,16 +1,24 @@
-//! The sandbox's AWS: IAM, STS and S3 behind one endpoint.
+//! The sandbox's AWS behind one endpoint: IAM, STS, S3, CloudFormation, Lambda, API Gateway's HTTP APIs, CloudFront,
+//! CloudWatch Logs' groups and SSM's parameters.
 //!
 //! The service is told by the signature's scope, as every AWS client states it; unsigned requests are told by
 //! their shape. Absences: no other service; the caller is always an administrator of its account, so no identity
 //! policy is ever evaluated (a bucket's policy is: it decides about others).
 
+mod apigateway;
 mod chunked;
+mod cloudformation;
+mod cloudfront;
 mod error;
 mod iam;
+mod lambda;
+mod logs;
 mod policy;
 mod query;
+mod rest;
 mod s3;
 pub mod sigv4;
+mod ssm;
 mod sts;
 mod tags;
 mod xml;
@@ -48,10 +56,17 @@ pub fn handle(world: &mut World, request: &Request) -> Response {
     if let Some(bucket) = s3::website::host(request) {
         return s3::website::handle(world, request, bucket);
     }
+    cloudformation::settle(world);
     match service(request).as_deref() {
         Some("s3") => s3::handle(world, request),
         Some("iam") => query::handle(world, request, &iam::SERVICE),
         Some("sts") => query::handle(world, request, &sts::SERVICE),
+        Some("cloudformation") => query::handle(world, request, &cloudformation::SERVICE),
+        Some("lambda") => lambda::handle(world, request),
+        Some("logs") => logs::handle(world, request),
+        Some("apigateway") => apigateway::handle(world, request),
+        Some("cloudfront") => cloudfront::handle(world, request),
+        Some("ssm") => ssm::handle(world, request),
         Some(other) => query::no_such_service(world, other),
         // Nobody's form: STS answers for the calls that need no signature, IAM for what is left.
         None if is_form(request) && sts::knows(request) => query::handle(world, request, &sts::SERVICE),

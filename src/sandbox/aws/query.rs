@@ -1,4 +1,4 @@
-//! The Query protocol of IAM and STS: a form in, XML out.
+//! The Query protocol of IAM, STS and CloudFormation: a form in, XML out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -40,6 +40,8 @@ pub(super) struct Call<'a> {
     pub(super) world: &'a mut World,
     /// Who calls.
     pub(super) caller: Caller,
+    /// The region that the signature is for.
+    pub(super) region: String,
     /// What is asked.
     pub(super) form: Form,
 }
@@ -67,7 +69,7 @@ fn answer(world: &mut World, request: &Request, service: &Service) -> Result<(St
     let action = form.take("Action").ok_or_else(|| {
         Error::new(400, "MissingAction", "The request is missing an action or a required parameter")
     })?;
-    let caller = signed_by(world, request, service)?;
+    let (caller, region) = signed_by(world, request, service)?;
     let version = form.take("Version");
     let unknown = || {
         let version = version.as_deref().unwrap_or("NO_VERSION_SPECIFIED");
@@ -76,12 +78,12 @@ fn answer(world: &mut World, request: &Request, service: &Service) -> Result<(St
     if version.as_deref().is_some_and(|version| version != service.version) {
         return Err(unknown());
     }
-    let mut call = Call { world, caller, form };
+    let mut call = Call { world, caller, region, form };
     let result = (service.run)(&action, &mut call).ok_or_else(unknown)??;
     Ok((action, result))
 }
 
-fn signed_by(world: &World, request: &Request, service: &Service) -> Result<Caller, Error> {
+fn signed_by(world: &World, request: &Request, service: &Service) -> Result<(Caller, String), Error> {
     let (caller, signed) = authenticate(world, request, SKEW).map_err(refused)?.ok_or_else(|| {
         Error::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
     })?;
@@ -96,7 +98,7 @@ fn signed_by(world: &World, request: &Request, service: &Service) -> Result<Call
     if request.headers().contains_key("x-amz-security-token") {
         return Err(invalid_token());
     }
-    Ok(caller)
+    Ok((caller, signed.region))
 }
 
 fn invalid_token() -> Error {

@@ -14,7 +14,7 @@ use super::{
     ANY, NAME, PATH, TEXT, invalid_input, limit_exceeded, malformed, merge_tags, no_such_entity, policy_arn,
     tags_element, take_tags,
 };
-use crate::sandbox::Record;
+use crate::sandbox::{Record, World};
 
 /// A managed policy may have so many characters, white space aside.
 const QUOTA: usize = 6144;
@@ -151,8 +151,13 @@ fn of_aws(arn: &str) -> bool {
 
 /// Whether the caller may attach a policy of that ARN.
 pub(super) fn exists(call: &Call<'_>, arn: &str) -> bool {
-    let own = arn.starts_with(&format!("arn:aws:iam::{}:policy/", call.caller.account));
-    of_aws(arn) || own && call.world.has::<Policy>(arn)
+    is_known(call.world, &call.caller.account, arn)
+}
+
+/// Whether an account may attach a policy of that ARN.
+pub(super) fn is_known(world: &World, account: &str, arn: &str) -> bool {
+    let own = arn.starts_with(&format!("arn:aws:iam::{account}:policy/"));
+    of_aws(arn) || own && world.has::<Policy>(arn)
 }
 
 /// Refuses an ARN that is none, or that nobody has.

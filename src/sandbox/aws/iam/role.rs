@@ -39,14 +39,14 @@ impl Record for Role {
 
 /// Which role bears a unique id: the role's key, under the id.
 #[derive(Debug, Serialize, Deserialize)]
-struct Bearer(String);
+pub(super) struct Bearer(pub(super) String);
 
 impl Record for Bearer {
     const TABLE: &'static str = "aws.iam.role-id";
 }
 
 /// The session of an assumed role lasts so many seconds, unless the role says otherwise.
-const MAX_SESSION: u32 = 3600;
+pub(super) const MAX_SESSION: u32 = 3600;
 
 impl Role {
     /// Its ARN.
@@ -64,7 +64,7 @@ impl Role {
     }
 }
 
-fn key(account: &str, name: &str) -> String {
+pub(super) fn key(account: &str, name: &str) -> String {
     format!("{account}/{}", name.to_lowercase())
 }
 

@@ -29,6 +29,28 @@ pub(super) fn shown(world: &World, kept: &str) -> String {
     document.to_string()
 }
 
+/// Whether a role's trust policy lets a service assume it. Conditions are taken to hold: they are about the service's
+/// own calls.
+pub(in crate::sandbox::aws) fn lets_service(role: &role::Role, service: &str) -> bool {
+    let document: Json = serde_json::from_str(&role.trust).unwrap_or_default();
+    let has = |json: &Json, wanted: &[&str]| match json {
+        Json::String(text) => wanted.contains(&text.as_str()),
+        Json::Array(items) => items.iter().filter_map(Json::as_str).any(|item| wanted.contains(&item)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => false,
+    };
+    let fits = |statement: &Json, effect: &str| {
+        statement["Effect"] == effect
+            && has(&statement["Principal"]["Service"], &[service])
+            && has(&statement["Action"], &["sts:AssumeRole", "sts:*", "*"])
+    };
+    let statements = match &document["Statement"] {
+        Json::Array(statements) => statements.as_slice(),
+        statement => std::slice::from_ref(statement),
+    };
+    statements.iter().any(|statement| fits(statement, "Allow"))
+        && !statements.iter().any(|statement| fits(statement, "Deny"))
+}
+
 pub(super) fn update(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
     let name = role_name(&mut call.form);
     let document = call.form.need_text("PolicyDocument", 1..=131_072, TEXT);

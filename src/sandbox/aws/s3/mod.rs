@@ -15,12 +15,15 @@ mod multipart;
 mod multipart_read;
 mod object;
 mod policy;
+mod reach;
 mod read;
 mod record;
 mod tagging;
 mod versions;
 pub(super) mod website;
 mod write;
+
+pub(super) use reach::{bucket_policy, put_bucket_policy, stored};
 
 use bytes::Bytes;
 use http::Method;
