@@ -14,6 +14,7 @@ mod place;
 mod policy;
 mod role;
 mod tags;
+mod together;
 
 use std::error::Error;
 use std::future::Future;
@@ -146,7 +147,7 @@ impl Aws {
                 // The semaphore is never closed.
                 let _slot = self.slots.acquire().await;
                 tracing::debug!(call = name, "AWS");
-                request.await.map_err(|failure| error::attempt(call, name, &failure))
+                request.await.map_err(|failure| error::attempt(name, &failure))
             }
         })
         .await
