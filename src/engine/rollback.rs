@@ -15,9 +15,9 @@ use super::diff::{diff, hide, normalise};
 use super::step::{Task, UNSEEN, appeared, perform};
 use super::undo;
 use crate::model::{
-    Address, Catalogue, CloudError, Condition, Deed, Deletion, Edit, Entry, ErrorKind, Event, Holding, Image,
-    Kept, Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Path, Phase, Progress, Provider, Read, Schema,
-    Segment, Shape, Standing, StepId, Undo, Value,
+    Absent, Address, Catalogue, CloudError, Condition, Deed, Deletion, Edit, Entry, ErrorKind, Event,
+    Holding, Image, Kept, Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Path, Phase, Progress,
+    Provider, Read, Schema, Segment, Shape, Standing, StepId, Undo, Value,
 };
 
 /// What undoing needs besides the books.
@@ -390,9 +390,9 @@ fn filled(image: &Map, live: &Map) -> Map {
 /// The first place that is neither as it was nor as a failed step was to make it. A step of several requests may have
 /// stopped between two of them: some places are as they were, others as they were to be, and nobody else did that.
 fn neither(task: &Task, before: &Image, live: &Live) -> Option<String> {
-    let is = hide(&normalise(task.schema, &live.properties), &task.properties);
-    let shall = filled(&task.properties, &is);
-    let was = filled(&before.properties, &is);
+    let is = opened(task.schema, hide(&normalise(task.schema, &live.properties), &task.properties));
+    let shall = opened(task.schema, filled(&task.properties, &is));
+    let was = opened(task.schema, filled(&before.properties, &is));
     let from_ours = diff(task.schema, &is, &shall);
     let from_before = diff(task.schema, &is, &was);
     let foreign = |back: &&Edit| {
@@ -400,6 +400,26 @@ fn neither(task: &Task, before: &Image, live: &Live) -> Option<String> {
         from_ours.iter().any(clashes)
     };
     from_before.iter().find(foreign).map(|edit| edit.path.to_string())
+}
+
+/// With an empty container where there is none, so that it is compared item by item.
+fn opened(schema: &Schema, mut properties: Map) -> Map {
+    for property in schema.properties.iter().filter(|property| !matches!(property.absent, Absent::Unmanaged))
+    {
+        let empty = match property.shape {
+            Shape::Keyed { .. } | Shape::Set(_) => Value::List(Vec::new()),
+            Shape::Map(_) => Value::Map(Map::new()),
+            Shape::Text(_)
+            | Shape::Enum(_)
+            | Shape::Integer { .. }
+            | Shape::Bool
+            | Shape::List(_)
+            | Shape::Object(_)
+            | Shape::Document => continue,
+        };
+        properties.entry(property.name.to_owned()).or_insert(empty);
+    }
+    properties
 }
 
 /// Whether two places are the same, or one lies within the other.

@@ -59,6 +59,8 @@ def read():
         assert one["tags"].pop("mcm:owner"), one
     for volatile in ("etag", "systemData"):
         account.pop(volatile, None)
+    # A flag that is off may be left out.
+    account["properties"] = {name: value for name, value in account["properties"].items() if value is not False}
     return {"account": account, "group": group}
 
 

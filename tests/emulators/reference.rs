@@ -124,3 +124,16 @@ fn every_shipped_stack_lives_in_the_sandbox() {
     }
     assert!(restored >= 3, "an account, a pool and a provider of the reference stack");
 }
+
+#[test]
+fn the_readmes_stack_lives_in_the_sandbox() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (stack, _) = rest.split_once("```").unwrap();
+    let home = crate::cli::binary::folder(stack);
+    let run = |arguments: &[&str], code| crate::cli::binary::run(home.path(), arguments).exits(code);
+    run(&["apply", "--sandbox", "--auto-approve"], 0);
+    run(&["plan", "--sandbox", "--detailed-exitcode"], 0);
+    // It says that one of its resources is never deleted.
+    run(&["destroy", "--sandbox", "--auto-approve"], 4);
+}

@@ -193,6 +193,10 @@ fn a_bucket_that_holds_something_is_not_destroyed() {
     insta::assert_snapshot!("not_empty", steady(&ran));
     let left = run(home.path(), &["state", "list", "--sandbox"]).exits(0);
     assert!(left.out.contains("files") && !left.out.contains("worker"), "{}", left.out);
+    // Past the pivot there is no way back, and nothing says that there is.
+    let plan = run(home.path(), &["plan", "--sandbox"]).exits(0);
+    assert!(plan.err.contains("Its deletions have begun") && !plan.err.contains("rollback"), "{}", plan.err);
+    run(home.path(), &["rollback", "--sandbox"]).exits(4);
     clouds.calm();
     run(home.path(), &["destroy", "--sandbox", "--auto-approve"]).exits(0);
 }
