@@ -24,7 +24,7 @@ pub enum Exit {
     Locked = 7,
     /// No or insufficient credentials.
     Credentials = 8,
-    /// Interrupted; the run can be resumed.
+    /// Interrupted; the run can be resumed or rolled back.
     Interrupted = 130,
 }
 
@@ -45,4 +45,4 @@ pub(super) const HELP: &str = "Exit codes:
   6    apply failed and something could not be undone
   7    another run holds the lock
   8    no or insufficient credentials
-  130  interrupted; run it again to resume";
+  130  interrupted; run it again to resume, or mcm rollback";

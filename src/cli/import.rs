@@ -13,8 +13,8 @@ use super::workspace::{Loaded, Workspace};
 use super::{Context, reach, signals};
 use crate::engine::Request;
 use crate::model::{
-    Action, Address, CloudId, Condition, Diagnostic, Ledger as _, Live, Mode, Nonce, OnDelete, Owned,
-    Provider as _, Read, Resource, Standing, Value,
+    Action, Address, CloudId, Condition, Diagnostic, ErrorKind, Ledger as _, Live, Mode, Nonce, OnDelete,
+    Owned, Provider as _, Read, Resource, Standing, Value,
 };
 use crate::store::{self, Lock, Place, Store};
 use crate::ui;
@@ -99,7 +99,13 @@ impl Import {
         let request = Read { ty: &resource.ty, id: &id, desired: Some(&resource.properties), secrets: false };
         let read = reach.router.read(request).await;
         let read = read.map_err(|error| {
-            Failure::clouds([(format!("{} could not be read", ui::text::line(&self.id)), &error)])
+            let what = format!("{} could not be read", ui::text::line(&self.id));
+            let mut failure = Failure::clouds([(what, &error)]);
+            // An id that cannot be one is refused by us, before anything is asked.
+            if error.kind == ErrorKind::Invalid && error.code.is_empty() {
+                failure.exit = Exit::Invalid;
+            }
+            failure
         })?;
         match read {
             Some(live) if !matches!(live.condition, Condition::SoftDeleted { .. }) => {

@@ -46,10 +46,10 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// As the parser takes them, outermost first: a later flag beats an earlier one, any flag beats a file.
+    /// As the parser takes them: in the order of the command line, of two of a kind the later one counts.
     pub(super) fn given(&self) -> Vec<Given> {
-        let flags = self.var.iter().rev().cloned().map(Given::Flag);
-        flags.chain(self.var_file.iter().rev().cloned().map(Given::File)).collect()
+        let flags = self.var.iter().cloned().map(Given::Flag);
+        flags.chain(self.var_file.iter().cloned().map(Given::File)).collect()
     }
 }
 

@@ -119,7 +119,12 @@ impl PlanFile {
     pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
         let text = self.to_text()?;
         store::write_private(file, &text).map_err(|error| {
-            Failure::io(format!("the plan could not be saved in {}", file.display()), &error)
+            let what = format!("the plan could not be saved in {}", ui::text::line(&file.to_string_lossy()));
+            let diagnostic = Diagnostic::error(what).detail(error.to_string());
+            Failure::new(
+                Exit::Failed,
+                diagnostic.hint("give `--out` a plain file in a folder that can be written"),
+            )
         })
     }
 

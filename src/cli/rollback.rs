@@ -91,9 +91,10 @@ impl Rollback {
                 let diagnostic = summary::stuck(undone + kept.len(), undone, &kept, "mcm apply", true);
                 Err(Failure::new(Exit::Stuck, diagnostic))
             }
-            Outcome::Interrupted { phase, done, left, .. } => {
-                Err(Failure::new(Exit::Interrupted, summary::interrupted(phase, done, left, "mcm apply")))
-            }
+            Outcome::Interrupted { phase, done, left, .. } => Err(Failure::new(
+                Exit::Interrupted,
+                summary::interrupted(phase, done, left, "mcm apply", true),
+            )),
         }
     }
 

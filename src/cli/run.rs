@@ -259,7 +259,7 @@ impl Job {
             }
             Outcome::Interrupted { phase, done, left, failures } => {
                 let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(summary::interrupted(phase, done, left, &again));
+                diagnostics.push(summary::interrupted(phase, done, left, &again, back));
                 Err(Failure { exit: Exit::Interrupted, diagnostics })
             }
         }
@@ -335,7 +335,7 @@ pub(super) async fn settle(
             Diagnostic::error("interrupted before everything in flight was settled")
                 .detail("what was intended is recorded")
                 .hint(format!(
-                    "`mcm {command}` goes on from here, reading first what is true; `mcm rollback` undoes what was done"
+                    "`mcm {command}` goes on from here, reading first what is true; `mcm rollback` undoes what was done, unless deletions have begun"
                 )),
         )),
     }

@@ -114,7 +114,8 @@ fn show(address: &Address, state: &Owns, json: bool) -> Ending {
     }
     let mut text = format!("{address}\n");
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {:13} {}", format!("{name}:"), ui::text::line(value));
+        let line = format!("  {:13} {}", format!("{name}:"), ui::text::line(value));
+        let _ = writeln!(text, "{}", line.trim_end());
     };
     line("type", owned.ty.as_str());
     line("id", &owned.id.0);
@@ -124,7 +125,7 @@ fn show(address: &Address, state: &Owns, json: bool) -> Ending {
     }
     line("standing", &format!("{:?}", owned.standing).to_lowercase());
     let needs: Vec<&str> = owned.dependencies.iter().map(Address::as_str).collect();
-    line("needs", if needs.is_empty() { "nothing" } else { "" }.to_owned().as_str());
+    line("needs", if needs.is_empty() { "nothing" } else { "" });
     for need in needs {
         let _ = writeln!(text, "    {need}");
     }

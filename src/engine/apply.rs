@@ -21,7 +21,7 @@ use super::rollback::{Undoing, roll_back};
 use super::step::{Task, perform};
 use crate::model::{
     Catalogue, CloudError, ErrorKind, Event, Failure, Inventory, Journal, Kept, Ledger, LedgerError, Live,
-    Outcome, Phase, Plan, Provider, Stack, StepId,
+    Op, Outcome, Phase, Plan, Provider, Stack, StepId,
 };
 
 /// How a run behaves.
@@ -86,8 +86,10 @@ pub async fn apply<L: Ledger>(
     }
     if let Some(why) = stays(&run, plan, books.journal, settings) {
         // What was deleted is not left in place.
-        let made = done.iter().filter(|(_, there)| *there).map(|&(step, _)| step);
-        let kept = made.map(|step| kept(plan, step, why)).collect();
+        let made = done.iter().filter(|(_, there)| *there).map(|&(step, _)| kept(plan, step, why));
+        let in_part = run.failed.iter().copied().filter(|step| changes(plan.steps[step.0].op));
+        let in_part = in_part.map(|step| kept(plan, step, "it failed, and a part of it may be done"));
+        let kept = made.chain(in_part).collect();
         if books.journal.undoable().next().is_none() {
             books.end().await?;
         }
@@ -120,6 +122,15 @@ fn stays(run: &Run, plan: &Plan, journal: &Journal, settings: Settings) -> Optio
         None
     } else {
         Some("`--no-rollback`")
+    }
+}
+
+/// Whether it may take several requests on what is there already: one that fails may have done a part. What fails to
+/// be made is taken back by whoever made it.
+fn changes(op: Op) -> bool {
+    match op {
+        Op::Update | Op::Adopt => true,
+        Op::Create | Op::Restore | Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => false,
     }
 }
 

@@ -15,9 +15,9 @@ use super::diff::{diff, hide, normalise};
 use super::step::{Task, UNSEEN, appeared, perform};
 use super::undo;
 use crate::model::{
-    Address, Catalogue, CloudError, Condition, Deed, Deletion, Entry, ErrorKind, Event, Holding, Image, Kept,
-    Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Phase, Progress, Provider, Read, Schema, Standing,
-    StepId, Undo, Value,
+    Absent, Address, Catalogue, CloudError, Condition, Deed, Deletion, Edit, Entry, ErrorKind, Event,
+    Holding, Image, Kept, Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Path, Phase, Progress,
+    Provider, Read, Schema, Segment, Shape, Standing, StepId, Undo, Value,
 };
 
 /// What undoing needs besides the books.
@@ -387,15 +387,60 @@ fn filled(image: &Map, live: &Map) -> Map {
     image.iter().map(fill).collect()
 }
 
-/// The first property that is neither as it was nor as a failed step was to make it.
+/// The first place that is neither as it was nor as a failed step was to make it. A step of several requests may have
+/// stopped between two of them: some places are as they were, others as they were to be, and nobody else did that.
 fn neither(task: &Task, before: &Image, live: &Live) -> Option<String> {
-    let is = hide(&normalise(task.schema, &live.properties), &task.properties);
-    let shall = filled(&task.properties, &is);
-    let was = filled(&before.properties, &is);
+    let is = opened(task.schema, hide(&normalise(task.schema, &live.properties), &task.properties));
+    let shall = opened(task.schema, filled(&task.properties, &is));
+    let was = opened(task.schema, filled(&before.properties, &is));
     let from_ours = diff(task.schema, &is, &shall);
     let from_before = diff(task.schema, &is, &was);
-    let other = |property: &str| from_ours.iter().any(|edit| edit.path.property() == property);
-    from_before.iter().find(|edit| other(edit.path.property())).map(|edit| edit.path.to_string())
+    let foreign = |back: &&Edit| {
+        let clashes = |on: &Edit| overlap(&back.path, &on.path) && !is_between(task.schema, back, on);
+        from_ours.iter().any(clashes)
+    };
+    from_before.iter().find(foreign).map(|edit| edit.path.to_string())
+}
+
+/// With an empty container where there is none, so that it is compared item by item.
+fn opened(schema: &Schema, mut properties: Map) -> Map {
+    for property in schema.properties.iter().filter(|property| !matches!(property.absent, Absent::Unmanaged))
+    {
+        let empty = match property.shape {
+            Shape::Keyed { .. } | Shape::Set(_) => Value::List(Vec::new()),
+            Shape::Map(_) => Value::Map(Map::new()),
+            Shape::Text(_)
+            | Shape::Enum(_)
+            | Shape::Integer { .. }
+            | Shape::Bool
+            | Shape::List(_)
+            | Shape::Object(_)
+            | Shape::Document => continue,
+        };
+        properties.entry(property.name.to_owned()).or_insert(empty);
+    }
+    properties
+}
+
+/// Whether two places are the same, or one lies within the other.
+fn overlap(one: &Path, other: &Path) -> bool {
+    one.0.iter().zip(&other.0).all(|(left, right)| left == right)
+}
+
+/// Whether a set is on its way from what it was to what it was to be: it holds nothing of a third party's, and still
+/// all that it held and was to go on holding.
+fn is_between(schema: &Schema, back: &Edit, on: &Edit) -> bool {
+    let [Segment::Key(name)] = back.path.0.as_slice() else { return false };
+    let is_set = schema.property(name).is_some_and(|property| matches!(property.shape, Shape::Set(_)));
+    if !is_set || back.path != on.path {
+        return false;
+    }
+    let items = |value: &Option<Value>| -> Vec<Value> {
+        value.as_ref().and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default()
+    };
+    let (is, was, shall) = (items(&back.before), items(&back.after), items(&on.after));
+    is.iter().all(|item| was.contains(item) || shall.contains(item))
+        && was.iter().filter(|item| shall.contains(item)).all(|item| is.contains(item))
 }
 
 /// The first property that is live and not as an image says. What the cloud filled in where nothing was desired is

@@ -91,16 +91,21 @@ pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str, back: boo
         })
 }
 
-/// What a run says that was stopped.
-pub fn interrupted(phase: Phase, done: usize, left: usize, command: &str) -> Diagnostic {
+/// What a run says that was stopped: what is done, and the ways on: `command` forward, and back where `back` says
+/// that this is possible.
+pub fn interrupted(phase: Phase, done: usize, left: usize, command: &str, back: bool) -> Diagnostic {
     let diagnostic = Diagnostic::error("interrupted");
-    match phase {
-        Phase::Apply => diagnostic
-            .detail(format!("{done} steps are done and recorded, {left} are not"))
-            .hint(format!("`{command}` goes on from here; `mcm rollback` undoes what was done")),
-        Phase::Undo => diagnostic
-            .detail(format!("{done} steps are undone and recorded, {left} are not"))
-            .hint(format!("`mcm rollback` goes on undoing; `{command}` goes forward from here")),
+    let what = if phase == Phase::Apply { "done" } else { "undone" };
+    let diagnostic = diagnostic.detail(format!("{what} and recorded: {}; left: {left}", counted(done)));
+    match (phase, back) {
+        (Phase::Apply, true) => {
+            diagnostic.hint(format!("`{command}` goes on from here; `mcm rollback` undoes what was done"))
+        }
+        (Phase::Apply, false) => diagnostic
+            .hint(format!("`{command}` goes on from here; deletions have begun, so there is no way back")),
+        (Phase::Undo, _) => {
+            diagnostic.hint(format!("`mcm rollback` goes on undoing; `{command}` goes forward from here"))
+        }
     }
 }
 
@@ -115,10 +120,11 @@ pub fn unfinished(journal: &Journal, continues: bool) -> Option<String> {
         // Writing into a `String` does not fail.
         let _ = write!(text, ", {open} with an unknown or failed end");
     }
-    text.push_str(if continues {
-        ". This run continues it: should it fail, those are undone too."
-    } else {
-        ". `mcm apply` continues it, `mcm rollback` undoes it."
+    text.push_str(match (continues, journal.past_pivot().is_none()) {
+        (true, true) => ". This run continues it: should it fail, those are undone too.",
+        (true, false) => ". Its deletions have begun: this run goes forward from there.",
+        (false, true) => ". `mcm apply` continues it, `mcm rollback` undoes it.",
+        (false, false) => ". Its deletions have begun: `mcm apply` or `mcm destroy` goes forward from there.",
     });
     Some(text)
 }

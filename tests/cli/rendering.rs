@@ -333,6 +333,9 @@ fn how_a_run_ends() {
         ui::summary::rolled_back(7),
         render(&ui::summary::failures(&[failure(Op::Create), failure(Op::DeleteFormer)])),
         render(&[ui::summary::stuck(1, 0, &[kept("`--no-rollback`")], "mcm apply", true)]),
+        render(&[ui::summary::interrupted(Phase::Apply, 1, 2, "mcm apply", true)]),
+        render(&[ui::summary::interrupted(Phase::Apply, 3, 2, "mcm destroy", false)]),
+        render(&[ui::summary::interrupted(Phase::Undo, 0, 2, "mcm apply", true)]),
         render(&[ui::summary::stuck(4, 2, &[kept("it holds objects now"), kept("x")], "mcm destroy", false)]),
     ];
     insta::assert_snapshot!("endings", texts.join("\n"));

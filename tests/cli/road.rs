@@ -113,6 +113,31 @@ fn what_is_let_go_of_can_be_taken_back() {
 }
 
 #[test]
+fn a_later_flag_beats_an_earlier_one_and_any_flag_a_file() {
+    let home = folder(SMALL);
+    for (name, value) in [("a.yaml", "tag: filea"), ("b.json", "{\"tag\": \"fileb\"}")] {
+        fs::write(home.path().join(name), value).unwrap();
+    }
+    let files = ["--var-file", "a.yaml", "--var-file", "b.json"];
+    let flags = ["--var", "tag=flagone", "--var", "tag=flagtwo"];
+    for (arguments, expected) in [
+        (Vec::new(), "outside"),
+        (files[..2].to_vec(), "filea"),
+        (files.to_vec(), "fileb"),
+        ([&flags[..2], &files].concat(), "flagone"),
+        ([&flags[..], &files].concat(), "flagtwo"),
+        ([&files[..], &flags].concat(), "flagtwo"),
+    ] {
+        let mut command = mcm(home.path());
+        command.env("MCM_VAR_tag", "outside").args(["plan", "--sandbox", "--json"]).args(&arguments);
+        let ran = super::binary::Ran::from(command.output().unwrap()).exits(0);
+        let plan: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let tags = &plan["resource_changes"][0]["change"]["after"]["Tags"];
+        assert_eq!(tags[0]["Value"], expected, "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_graph_is_drawn() {
     let home = folder(SMALL);
     let dot = run(home.path(), &["graph"]).exits(0);
@@ -277,16 +302,18 @@ fn no_credentials_is_exit_8() {
 fn an_interrupted_plan_changes_nothing() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &["--latency-ms", "2000"]);
-    let child = Command::new(env!("CARGO_BIN_EXE_mcm"))
-        .args(["plan", "--sandbox"])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
+        .args(["plan", "--sandbox", "--verbose"])
         .current_dir(home.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    // Its trace says that a request is under way.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.by_ref().any(|line| line.contains("AWS")));
     signal(&child, "-INT");
-    let done = child.wait_with_output().unwrap();
-    assert_eq!(done.status.code(), Some(130), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(String::from_utf8_lossy(&done.stderr).contains("nothing was changed"));
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("nothing was changed")), "{rest:#?}");
 }

@@ -98,15 +98,42 @@ fn the_reference_stack_lives_on_ministack() {
     lives(Emulator::ministack());
 }
 
+/// The addresses whose names a destroy says are still held.
+fn held(told: &str) -> Vec<&str> {
+    let lines = told.lines().skip_while(|line| !line.starts_with("Deleted, with the name still held"));
+    lines.skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect()
+}
+
 #[test]
 fn every_shipped_stack_lives_in_the_sandbox() {
+    let mut restored = 0;
     for entry in std::fs::read_dir(root().join("stacks")).unwrap() {
         let name = entry.unwrap().file_name();
         let home = Home::new(name.to_str().unwrap(), None);
         home.runs(APPLY, 0);
         home.nothing_to_do();
-        home.runs(DESTROY, 0);
+        // What is deleted and holds its name is planned as a restore.
+        let destroyed = home.runs(DESTROY, 0).out;
+        let plan = home.runs(&["plan"], 0).out;
+        for address in held(&destroyed) {
+            assert!(plan.contains(&format!("\n <- {address}  ")), "{address}: {plan}");
+            restored += 1;
+        }
         home.runs(APPLY, 0);
         home.nothing_to_do();
     }
+    assert!(restored >= 3, "an account, a pool and a provider of the reference stack");
+}
+
+#[test]
+fn the_readmes_stack_lives_in_the_sandbox() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (stack, _) = rest.split_once("```").unwrap();
+    let home = crate::cli::binary::folder(stack);
+    let run = |arguments: &[&str], code| crate::cli::binary::run(home.path(), arguments).exits(code);
+    run(&["apply", "--sandbox", "--auto-approve"], 0);
+    run(&["plan", "--sandbox", "--detailed-exitcode"], 0);
+    // It says that one of its resources is never deleted.
+    run(&["destroy", "--sandbox", "--auto-approve"], 4);
 }

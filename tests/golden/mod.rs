@@ -1,3 +1,4 @@
 //! What is planned for every property of every resource type, and for whole stacks.
 
+mod edits;
 mod properties;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use mcm::model::{Diagnostic, Severity};
 use mcm::stack::{Dialect, Given, Source, parse};
 
+use crate::cli::binary::{Ran, mcm};
 use crate::support;
 
 /// A case's stack file, relative to the project's folder as a user there would name it.
@@ -86,6 +87,29 @@ fn every_wrong_input_is_told_clearly() {
             insta::assert_snapshot!(name.as_str(), mcm::ui::diagnostics::render(&told, false));
         }
     });
+}
+
+#[test]
+fn the_program_says_the_same_with_exit_3_and_changes_nothing() {
+    for (name, file) in cases() {
+        let Line { source, accepted } = line(&file);
+        if accepted {
+            continue;
+        }
+        let mut command = mcm(support::root());
+        command.args(["apply", "--sandbox", "--auto-approve"]).arg(&file).envs(source.environment);
+        for given in source.variables {
+            match given {
+                Given::Flag(flag) => command.args(["--var", &flag]),
+                Given::File(path) => command.arg("--var-file").arg(path),
+            };
+        }
+        let ran = Ran::from(command.output().unwrap()).exits(3);
+        let told = mcm::ui::diagnostics::render(&told(&file), false);
+        assert!(ran.err.starts_with(told.trim_end()), "{name}: {}", ran.all());
+        assert!(ran.out.is_empty(), "{name}: {}", ran.out);
+        assert!(!file.with_file_name(".mcm").exists(), "{name}");
+    }
 }
 
 #[test]

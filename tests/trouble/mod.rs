@@ -11,6 +11,9 @@ use tokio::runtime::Runtime;
 
 use crate::cli::binary::{Ran, SMALL, folder, mcm, run};
 
+mod clouds;
+mod halfway;
+
 /// A sandbox in this process, which the binary finds over the same folder.
 struct Clouds {
     _runtime: Runtime,
@@ -18,8 +21,11 @@ struct Clouds {
 }
 
 fn clouds(home: &Path) -> Clouds {
+    clouds_of(home, Accounts { aws: ["123456789012".to_owned()].into(), ..Accounts::default() })
+}
+
+fn clouds_of(home: &Path, accounts: Accounts) -> Clouds {
     let runtime = Runtime::new().unwrap();
-    let accounts = Accounts { aws: ["123456789012".to_owned()].into(), ..Accounts::default() };
     let data = home.join(".mcm/sandbox");
     let options = Options { data, port: None, latency: Duration::ZERO, accounts };
     let session = runtime.block_on(Session::open(options)).unwrap();
@@ -30,18 +36,12 @@ impl Clouds {
     /// Requests to AWS that contain a text are answered so, so many times (all of them if not said).
     fn answer(&self, contains: &str, times: Option<u32>, code: u16, body: &str) {
         let what = Trouble::Status { code, body: body.to_owned(), headers: BTreeMap::new(), applied: false };
-        self.trouble(contains, times, what);
+        self.trouble(Cloud::Aws, contains, times, what);
     }
 
-    fn trouble(&self, contains: &str, times: Option<u32>, what: Trouble) {
-        let fault = Fault {
-            cloud: Some(Cloud::Aws),
-            contains: contains.to_owned(),
-            target: None,
-            skip: 0,
-            times,
-            what,
-        };
+    fn trouble(&self, cloud: Cloud, contains: &str, times: Option<u32>, what: Trouble) {
+        let contains = contains.to_owned();
+        let fault = Fault { cloud: Some(cloud), contains, target: None, skip: 0, times, what };
         self.session.wire().unwrap().set_faults(vec![fault]);
     }
 
@@ -74,6 +74,12 @@ fn steady(ran: &Ran) -> String {
         .unwrap()
         .replace_all(&text, "REQUEST")
         .into_owned()
+}
+
+/// What stands on stderr, without what differs from run to run.
+fn told(ran: &Ran) -> String {
+    let text = steady(ran);
+    text.split_once("--- stderr\n").map(|(_, told)| told.to_owned()).unwrap_or_default()
 }
 
 const APPLY: &[&str] = &["apply", "--sandbox", "--auto-approve"];
@@ -188,6 +194,10 @@ fn a_bucket_that_holds_something_is_not_destroyed() {
     insta::assert_snapshot!("not_empty", steady(&ran));
     let left = run(home.path(), &["state", "list", "--sandbox"]).exits(0);
     assert!(left.out.contains("files") && !left.out.contains("worker"), "{}", left.out);
+    // Past the pivot there is no way back, and nothing says that there is.
+    let plan = run(home.path(), &["plan", "--sandbox"]).exits(0);
+    assert!(plan.err.contains("Its deletions have begun") && !plan.err.contains("rollback"), "{}", plan.err);
+    run(home.path(), &["rollback", "--sandbox"]).exits(4);
     clouds.calm();
     run(home.path(), &["destroy", "--sandbox", "--auto-approve"]).exits(0);
 }
@@ -205,12 +215,26 @@ fn a_throttle_is_waited_out() {
 }
 
 #[test]
+fn a_throttle_without_end_leaves_what_is_done() {
+    let home = folder(SMALL);
+    let clouds = clouds(home.path());
+    let body = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message>\
+                </Error><RequestId>r</RequestId></ErrorResponse>";
+    clouds.answer("CreateRole", None, 400, body);
+    let ran = run(home.path(), APPLY).exits(6);
+    insta::assert_snapshot!("throttled", told(&ran));
+    assert!(run(home.path(), &["state", "list", "--sandbox"]).exits(0).out.contains("resources.files"));
+    clouds.calm();
+    converges(home.path());
+}
+
+#[test]
 fn a_broken_connection_is_settled_by_reading() {
     for trouble in [Trouble::DropBefore, Trouble::DropAfter] {
         for target in ["CreateRole", "PutRolePolicy", "PUT /small-files-123456789012"] {
             let home = folder(SMALL);
             let clouds = clouds(home.path());
-            clouds.trouble(target, Some(1), trouble.clone());
+            clouds.trouble(Cloud::Aws, target, Some(1), trouble.clone());
             let ran = run(home.path(), APPLY);
             assert!(matches!(ran.code, Some(0 | 5)), "{target} {trouble:?}: {}", ran.all());
             converges(home.path());

@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::super::retry::{Attempt, Call};
+use super::super::retry::Attempt;
 use super::connect::PlainHttp;
 use crate::model::{Cloud, CloudError, ErrorKind};
 
@@ -16,7 +16,7 @@ use crate::model::{Cloud, CloudError, ErrorKind};
 const PRINCIPAL_SETTLES: Duration = Duration::from_mins(2);
 
 /// What a failed send means.
-pub(super) fn attempt<E>(call: Call, name: &str, failure: &SdkError<E, HttpResponse>) -> Attempt
+pub(super) fn attempt<E>(name: &str, failure: &SdkError<E, HttpResponse>) -> Attempt
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -42,7 +42,7 @@ where
         cloud: Cloud::Aws,
         call: name.to_owned(),
         kind,
-        hint: hint(kind, &code, call).map(str::to_owned),
+        hint: hint(kind, &code).map(str::to_owned),
         code,
         message,
         request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
@@ -184,7 +184,7 @@ fn causes(failure: &(dyn Error + 'static)) -> String {
 }
 
 /// The way out, where the code alone tells it.
-fn hint(kind: ErrorKind, code: &str, call: Call) -> Option<&'static str> {
+fn hint(kind: ErrorKind, code: &str) -> Option<&'static str> {
     match kind {
         ErrorKind::Credentials => Some(match code {
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
@@ -200,14 +200,12 @@ fn hint(kind: ErrorKind, code: &str, call: Call) -> Option<&'static str> {
         ErrorKind::Unreachable => {
             Some("check the network, and `clouds.aws.endpoint` or AWS_ENDPOINT_URL if one is set")
         }
-        ErrorKind::Denied => Some(match call {
-            Call::Read => "the caller needs the permission of this call's name to plan",
-            Call::Change | Call::Put => "the caller needs the permission of this call's name",
-        }),
         ErrorKind::Throttled => {
             Some("AWS limits how often this may be called: wait a minute, or lower --parallelism")
         }
-        ErrorKind::NotFound
+        // Calls bear the names of their permissions, which the general way out tells.
+        ErrorKind::Denied
+        | ErrorKind::NotFound
         | ErrorKind::AlreadyExists
         | ErrorKind::Conflict
         | ErrorKind::Invalid

@@ -15,6 +15,7 @@ mod place;
 mod policy;
 mod role;
 mod tags;
+mod together;
 
 use std::error::Error;
 use std::future::Future;
@@ -147,7 +148,7 @@ impl Aws {
                 // The semaphore is never closed.
                 let _slot = self.slots.acquire().await;
                 tracing::debug!(call = name, "AWS");
-                request.await.map_err(|failure| error::attempt(call, name, &failure))
+                request.await.map_err(|failure| error::attempt(name, &failure))
             }
         })
         .await

@@ -8,7 +8,7 @@ mod schema;
 
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
-use futures::{TryFutureExt as _, try_join};
+use futures::{TryFutureExt as _, join};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -16,6 +16,7 @@ use super::super::Kind;
 use super::document::{decode, encode};
 use super::error::{Explain as _, optional, refusal};
 use super::tags::{self, Tag};
+use super::together::{self, worst};
 use super::{Aws, policy};
 use crate::model::{
     CloudError, CloudId, Condition, Create, Delete, ErrorKind, Live, Map, Owner, Read, Schema, Update, Value,
@@ -71,14 +72,15 @@ impl Kind<Aws> for Role {
         let desired: Properties = decode("iam:UpdateRole", request.properties)?;
         let changed = |name: &str| request.changed.iter().any(|path| path.property() == name);
         let marked = request.before.owner.as_ref() == Some(request.owner);
-        try_join!(
+        let ends = join!(
             update_trust(aws, &desired, changed("AssumeRolePolicyDocument")),
             update_settings(aws, &desired, changed("Description") || changed("MaxSessionDuration")),
             update_boundary(aws, &desired, changed("PermissionsBoundary")),
             update_inline(aws, &before, &desired, changed("Policies")),
             update_attached(aws, &before, &desired, changed("ManagedPolicyArns")),
             update_tags(aws, &before, &desired, request.owner, changed("Tags") || !marked),
-        )?;
+        );
+        worst(<[_; 6]>::from(ends))?;
         let attribute =
             |name: &str| request.before.attributes.get(name).and_then(Value::as_text).unwrap_or_default();
         Ok(live(request.id, request.properties, request.owner, attribute("Arn"), attribute("RoleId")))
@@ -251,8 +253,9 @@ async fn make(
 /// What hangs on the role, side by side.
 async fn furnish(aws: &Aws, desired: &Properties) -> Result<(), CloudError> {
     let nothing = Properties::default();
-    try_join!(update_inline(aws, &nothing, desired, true), update_attached(aws, &nothing, desired, true),)?;
-    Ok(())
+    let ends =
+        join!(update_inline(aws, &nothing, desired, true), update_attached(aws, &nothing, desired, true));
+    worst(<[_; 2]>::from(ends))
 }
 
 /// Undoes a creation that failed halfway, so that the error alone remains. Where that fails, too, or where it is
@@ -341,8 +344,8 @@ async fn update_inline(
     let kept = |name: &str| desired.policies.iter().any(|policy| policy.policy_name == name);
     let deletes = before.policies.iter().filter(|policy| !kept(&policy.policy_name));
     let deletes = deletes.map(|policy| delete_inline(aws, name, &policy.policy_name));
-    try_join!(try_join_all(puts), try_join_all(deletes))?;
-    Ok(())
+    let ends = join!(together::all(puts), together::all(deletes));
+    worst(<[_; 2]>::from(ends))
 }
 
 async fn delete_inline(aws: &Aws, name: &str, policy: &str) -> Result<(), CloudError> {
@@ -366,8 +369,8 @@ async fn update_attached(
     let iam = aws.iam().await?;
     let (name, old, new) = (&desired.role_name, &before.managed_policy_arns, &desired.managed_policy_arns);
     // First away, then on: a role takes ten, and may hold them already.
-    try_join_all(old.iter().filter(|arn| !new.contains(arn)).map(|arn| detach(aws, name, arn))).await?;
-    try_join_all(new.iter().filter(|arn| !old.contains(arn)).map(|arn| async move {
+    together::all(old.iter().filter(|arn| !new.contains(arn)).map(|arn| detach(aws, name, arn))).await?;
+    together::all(new.iter().filter(|arn| !old.contains(arn)).map(|arn| async move {
         let attached = aws
             .put("iam:AttachRolePolicy", || iam.attach_role_policy().role_name(name).policy_arn(arn).send())
             .await;
@@ -381,8 +384,7 @@ async fn update_attached(
             other => other.map(drop),
         }
     }))
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn detach(aws: &Aws, name: &str, arn: &str) -> Result<(), CloudError> {
@@ -427,10 +429,11 @@ async fn dismantle(aws: &Aws, name: &str) -> Result<(), CloudError> {
     let iam = aws.iam().await?;
     let (inline, attached) = futures::join!(inline_listed(aws, name), attached(aws, name));
     let (inline, attached) = (optional(inline)?.unwrap_or_default(), optional(attached)?.unwrap_or_default());
-    try_join!(
-        try_join_all(inline.iter().map(|policy| delete_inline(aws, name, policy))),
-        try_join_all(attached.iter().map(|arn| detach(aws, name, arn))),
-    )?;
+    let ends = join!(
+        together::all(inline.iter().map(|policy| delete_inline(aws, name, policy))),
+        together::all(attached.iter().map(|arn| detach(aws, name, arn))),
+    );
+    worst(<[_; 2]>::from(ends))?;
     let answer = aws.put("iam:DeleteRole", || iam.delete_role().role_name(name).send()).await;
     optional(answer.map_err(|error| match error.kind {
         ErrorKind::NotEmpty => error.hinting(format!(

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 
-use futures::try_join;
+use futures::join;
 
 use super::super::Aws;
 use super::super::error::{Explain as _, optional};
 use super::super::tags::{self, Tag};
+use super::super::together::worst;
 use super::shape::Properties;
 use super::{incomplete, lifecycle, read, wire};
 use crate::model::{CloudError, ErrorKind, Owner};
@@ -18,7 +19,7 @@ pub(super) async fn write(
     owner: &Owner,
     needed: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<(), CloudError> {
-    try_join!(
+    let ends = join!(
         when(needed("Tags"), tagging(aws, desired, owner)),
         when(needed("VersioningConfiguration"), versioning(aws, desired)),
         when(needed("BucketEncryption"), encryption(aws, desired)),
@@ -27,8 +28,8 @@ pub(super) async fn write(
         when(needed("CorsConfiguration"), cors(aws, desired)),
         when(needed("WebsiteConfiguration"), website(aws, desired)),
         when(needed("LifecycleConfiguration"), lifecycle(aws, desired)),
-    )?;
-    Ok(())
+    );
+    worst(<[_; 8]>::from(ends))
 }
 
 async fn when(

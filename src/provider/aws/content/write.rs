@@ -1,6 +1,7 @@
 //! Uploads, and what is kept of that which they replace.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,12 +10,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::super::Aws;
 use super::super::error::{Explain as _, refusal};
+use super::super::together::worst;
 use super::{AT_ONCE, Etags, File, Properties, disk, read};
 use crate::model::{CloudError, ErrorKind, Owner};
 
@@ -65,23 +67,32 @@ pub(super) async fn upload(
     etags: &Etags,
 ) -> Result<BTreeMap<String, String>, CloudError> {
     let memory = Semaphore::new(MEMORY as usize);
-    let memory = &memory;
-    stream::iter(keys.into_iter().map(|key| async move {
+    let failed = AtomicBool::new(false);
+    let (memory, failed) = (&memory, &failed);
+    let one = |key: String| async move {
         let Some(file) = desired.files.get(&key) else { return Ok(None) };
         let units = u32::try_from(file.size.div_ceil(UNIT) + 1).unwrap_or(MEMORY).min(MEMORY);
         // Never closed.
         let _room = memory.acquire_many(units).await;
-        let content = match aws.stash.get(&file.digest) {
-            Some(content) => content,
-            None => disk::load(desired, &key, file).await?,
+        // After a failure nothing more is sent; what is on its way is awaited.
+        if failed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let written = async {
+            let content = match aws.stash.get(&file.digest) {
+                Some(content) => content,
+                None => disk::load(desired, &key, file).await?,
+            };
+            put(aws, desired, owner, &key, file, &content, etags.get(&key)).await
         };
-        let etag = put(aws, desired, owner, &key, file, &content, etags.get(&key)).await?;
-        Ok(Some((key, etag)))
-    }))
-    .buffer_unordered(AT_ONCE)
-    .try_filter_map(|written| async move { Ok(written) })
-    .try_collect()
-    .await
+        let written = written.await;
+        failed.fetch_or(written.is_err(), Ordering::Relaxed);
+        written.map(|etag| Some((key, etag)))
+    };
+    let ends: Vec<_> = stream::iter(keys.into_iter().map(one)).buffer_unordered(AT_ONCE).collect().await;
+    let mut written = BTreeMap::new();
+    worst(ends.into_iter().map(|end| end.map(|entry| written.extend(entry))))?;
+    Ok(written)
 }
 
 async fn put(

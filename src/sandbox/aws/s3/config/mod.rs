@@ -38,8 +38,8 @@ pub(super) struct Resource {
     deleted: Deleted,
     /// The status of a successful put.
     put_status: u16,
-    /// A header field of reading.
-    header: Option<(&'static str, &'static str)>,
+    /// A header field that goes with it, and the words it takes; the first is the default. It is kept under its name.
+    header: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// Checks what is put, and makes of it what is shown.
@@ -150,7 +150,10 @@ static RESOURCES: [Resource; 15] = [
         absent: Absent::Error("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"),
         deleted: Deleted::Nothing,
         put_status: 200,
-        header: Some(("x-amz-transition-default-minimum-object-size", "all_storage_classes_128K")),
+        header: Some((
+            "x-amz-transition-default-minimum-object-size",
+            &["all_storage_classes_128K", "varies_by_storage_class"],
+        )),
     },
     Resource {
         name: "tagging",
@@ -241,7 +244,10 @@ pub(super) fn get(call: &mut Call<'_>, resource: &Resource) -> Result<Response, 
     };
     let response = document(shown);
     Ok(match resource.header {
-        Some((name, value)) => with(response, name, value),
+        Some((name, words)) => {
+            let kept = bucket.config.get(name).map(|kept| kept.text.as_str());
+            with(response, name, kept.or(words.first().copied()).unwrap_or_default())
+        }
         None => response,
     })
 }
@@ -256,6 +262,13 @@ pub(super) fn put(call: &mut Call<'_>, resource: &Resource) -> Result<Response, 
     }
     let document = xml::parse(&call.body).map_err(|_| malformed())?;
     set(call, &mut bucket, resource.name, &document)?;
+    if let Some((name, words)) = resource.header {
+        let word = call.header(name).or(words.first().copied()).unwrap_or_default().to_owned();
+        if !words.contains(&word.as_str()) {
+            return Err(invalid(format!("Invalid {name}: {word}")));
+        }
+        bucket.config.insert(name.to_owned(), Element::leaf(name, word));
+    }
     bucket.save(call.world);
     Ok(empty(resource.put_status))
 }
@@ -269,6 +282,9 @@ pub(super) fn delete(call: &mut Call<'_>, resource: &Resource) -> Result<Respons
         Deleted::Nothing => bucket.config.remove(resource.name),
         Deleted::Default(default) => bucket.config.insert(resource.name.to_owned(), default()),
     };
+    if let Some((name, _)) = resource.header {
+        bucket.config.remove(name);
+    }
     bucket.save(call.world);
     Ok(empty(204))
 }
