@@ -55,6 +55,10 @@ impl Check<'_> {
 
     /// Whether two images are the same, but for what this mishap itself changed.
     pub fn same(&mut self, invariant: &'static str, expected: &Image, found: &Image, when: &str) {
+        // What a disk lied about is not there to be undone: from there a stack only goes forward.
+        if invariant == "reverse" && matches!(self.mishap, Mishap::Disk(_, Damage::Lied)) {
+            return;
+        }
         let mut found = found.clone();
         match self.mishap {
             Mishap::Request(_, Blow::PolicyEdited) => {
