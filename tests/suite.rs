@@ -10,6 +10,7 @@ mod engine;
 mod gcp;
 mod golden;
 mod inputs;
+mod remote;
 mod support;
 mod tidy;
 mod trouble;
