@@ -18,7 +18,8 @@ pub enum Exit {
     Refused = 4,
     /// An apply failed, and everything it did was undone.
     Undone = 5,
-    /// An apply failed, and something could not be undone.
+    /// An apply failed, and something could not be undone; also a run that lost its lock, or whose record could not be
+    /// written: it stopped where it was.
     Stuck = 6,
     /// Another run holds the lock.
     Locked = 7,
@@ -42,7 +43,7 @@ pub(super) const HELP: &str = "Exit codes:
   3    invalid input: usage, stack file, plan file
   4    refused: stale plan, another account, no approval
   5    apply failed and everything it did was undone
-  6    apply failed and something could not be undone
+  6    apply failed or lost its lock, and something could not be undone
   7    another run holds the lock
   8    no or insufficient credentials
   130  interrupted; run it again to resume, or mcm rollback";

@@ -2,7 +2,7 @@
 
 use crate::engine::{ObserveError, Refusal};
 use crate::model::{CloudError, Diagnostic, Diagnostics, ErrorKind, LedgerError};
-use crate::store::{LockError, StoreError};
+use crate::store::{Lasting, LockError, StoreError, Trouble, TroubleKind};
 use crate::ui;
 
 use super::exit::Exit;
@@ -46,13 +46,23 @@ impl Failure {
         Self::new(Exit::Failed, Diagnostic::error(what).detail(chain(error)))
     }
 
-    /// A store of state that failed; one that does not let us in is a matter of credentials.
+    /// A store of state that failed before anything was changed.
     pub(super) fn store(what: impl Into<String>, error: &std::io::Error) -> Self {
-        let mut failure = Self::io(what, error);
-        if error.kind() == std::io::ErrorKind::PermissionDenied {
-            failure.exit = Exit::Credentials;
+        let failure = Self::io(what, error);
+        match Trouble::of(error) {
+            Some(trouble) => failure.troubled(trouble),
+            None => failure,
         }
-        failure
+    }
+
+    /// Says what can be done about an object store's trouble, and ends with its code.
+    fn troubled(mut self, trouble: &Trouble) -> Self {
+        let (exit, hint) = remedy(trouble.kind);
+        self.exit = exit;
+        if let Some(diagnostic) = self.diagnostics.first_mut() {
+            diagnostic.hint = Some(hint.to_owned());
+        }
+        self
     }
 
     /// Clouds that did not let themselves be asked.
@@ -76,6 +86,36 @@ impl Failure {
             more => ui::error::diagnose(&format!("{what}, nor {more} more"), error),
         };
         Self { exit, diagnostics: alike.into_iter().map(tell).collect() }
+    }
+}
+
+/// What a trouble with the object store of the state means before anything was changed.
+fn remedy(kind: TroubleKind) -> (Exit, &'static str) {
+    match kind {
+        TroubleKind::NoBucket => (
+            Exit::Failed,
+            "nothing was changed. Make the bucket first, private and versioned; or mend `backend` in the stack file",
+        ),
+        TroubleKind::Denied => (
+            Exit::Credentials,
+            "nothing was changed. Let these credentials list, read, write and delete below the address in `backend`, or use others",
+        ),
+        TroubleKind::NoCredentials => {
+            (Exit::Credentials, "nothing was changed. Sign in to the cloud that `backend` names")
+        }
+        TroubleKind::Unreachable => (
+            Exit::Failed,
+            "nothing was changed. Look at the network and at `backend` in the stack file, then run it again",
+        ),
+        TroubleKind::Unconditional => (
+            Exit::Refused,
+            "nothing was changed. Two runs at once would not see each other there: use a store with conditional writes",
+        ),
+        TroubleKind::Lost => (
+            Exit::Locked,
+            "nothing was changed. Another run was quicker: wait for it to end, then run it again",
+        ),
+        TroubleKind::Unclear => (Exit::Failed, "no cloud was changed; run it again"),
     }
 }
 
@@ -134,10 +174,12 @@ impl From<ObserveError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Io { source, .. } = &error
+            && Trouble::of(source).is_some()
+        {
+            return Self::store(error.to_string(), source);
+        }
         let (exit, hint) = match &error {
-            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                (Exit::Credentials, "nothing was changed; the state can be read by others alone")
-            }
             StoreError::Io { .. } => {
                 (Exit::Failed, "nothing was changed; mend the file or folder and run it again")
             }
@@ -187,8 +229,11 @@ impl From<LockError> for Failure {
                     .detail(format!("it is held {holder}{waited}"))
                     .hint(match lease {
                         None => "wait for that run to end, or give `--lock-timeout 60s`; the lock ends with its process".to_owned(),
-                        Some(id) => format!(
-                            "wait for that run to end, or give `--lock-timeout 90s`: the lock of a dead run ends within a minute. `mcm unlock {id}` ends it now"
+                        Some(Lasting { id, until }) => format!(
+                            "wait for that run to end, or give `--lock-timeout 90s`. Should it be dead, its lock ends at {} by the store's clock, \
+                             and `mcm unlock {}` ends it now",
+                            until.strftime("%H:%M:%S UTC"),
+                            ui::text::line(id)
                         ),
                     });
                 Self::new(Exit::Locked, diagnostic)
@@ -199,10 +244,27 @@ impl From<LockError> for Failure {
 }
 
 impl From<LedgerError> for Failure {
+    /// A run that stopped in its midst: whatever the cause, something may be done that is not undone.
     fn from(error: LedgerError) -> Self {
+        let again = "then run `mcm apply` again: it goes on from what is there";
+        let hint = match Trouble::of(&error.source).map(|trouble| trouble.kind) {
+            None => format!("make room or mend the folder, {again}"),
+            Some(TroubleKind::Lost) => {
+                format!("another run may be at work on this stack: let it end, {again}")
+            }
+            Some(TroubleKind::Denied | TroubleKind::NoCredentials) => {
+                format!("renew the credentials, {again}")
+            }
+            Some(
+                TroubleKind::NoBucket
+                | TroubleKind::Unreachable
+                | TroubleKind::Unconditional
+                | TroubleKind::Unclear,
+            ) => format!("see that the store of the state answers, {again}"),
+        };
         let diagnostic = Diagnostic::error(format!("the run was stopped: {}", error.what))
             .detail(format!("{}\nno further request was sent", error.source))
-            .hint("make room or mend the folder, then run `mcm apply` again: it goes on from what is there");
+            .hint(hint);
         Self::new(Exit::Stuck, diagnostic)
     }
 }

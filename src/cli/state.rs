@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -13,7 +14,7 @@ use super::workspace::{Workspace, closest_address};
 use super::{Context, signals};
 use crate::model::{Address, Diagnostic, Ledger as _, Owned, State as Owns};
 use crate::stack::Given;
-use crate::store::{self, Store};
+use crate::store::{self, Lock, Medium, Store};
 use crate::ui;
 
 /// Look at what a stack owns, or let go of it
@@ -151,18 +152,9 @@ fn remove(
         let medium = place.medium();
         find(&store::load(&*medium, None).await?.state, address)?;
         let lock = place.lock("state rm", lock.lock_timeout).await?;
-        // Read again: now no one else writes it.
-        let known = store::load(&*medium, None).await?;
-        let Some(name) = &known.stack else { return Err(unknown(address, &Owns::default())) };
-        let mut store = Store::new(medium, name, &known, &lock);
-        let mut state = known.state;
-        let owned = find(&state, address)?.clone();
-        state.resources.remove(address);
-        state.replaced.remove(address);
-        state.serial += 1;
-        store.record(&[], &state).await?;
+        let forgotten = forget(address, medium, &lock).await;
         lock.release().await;
-        Ok(owned)
+        forgotten
     })?;
     ui::print::result(&format!(
         "The stack does not own {address} any more. {} {} stays as it is.",
@@ -170,6 +162,21 @@ fn remove(
         ui::text::line(&owned.id.0)
     ));
     Ok(Exit::Done)
+}
+
+/// Takes an address out of the state; gives what it owned.
+async fn forget(address: &Address, medium: Arc<dyn Medium>, lock: &Lock) -> Result<Owned, Failure> {
+    // Read again: now no one else writes it.
+    let known = store::load(&*medium, None).await?;
+    let Some(name) = &known.stack else { return Err(unknown(address, &Owns::default())) };
+    let mut store = Store::new(medium, name, &known, lock);
+    let mut state = known.state;
+    let owned = find(&state, address)?.clone();
+    state.resources.remove(address);
+    state.replaced.remove(address);
+    state.serial += 1;
+    store.record(&[], &state).await?;
+    Ok(owned)
 }
 
 fn load(stack: Option<&Path>, variables: Vec<Given>, context: &Context) -> Result<Owns, Failure> {

@@ -31,7 +31,10 @@ impl Unlock {
         let place = workspace.place(self.variables.given(), context)?;
         let unlocked = signals::run_readonly_for(async {
             let unlocked = place.unlock(&self.id).await;
-            unlocked.map_err(|error| Failure::io("the lock could not be taken away", &error))
+            unlocked.map_err(|error| {
+                let lock = place.medium().place("lock.json");
+                Failure::store(format!("the lock {lock} could not be taken away"), &error)
+            })
         })?;
         match unlocked {
             Some(true) => {

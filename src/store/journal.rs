@@ -65,6 +65,8 @@ pub(super) struct Reading {
     pub(super) stack: Option<String>,
     /// So many bytes hold whole lines; what follows is torn.
     pub(super) whole: usize,
+    /// The serial up to which everything is over.
+    pub(super) over: u64,
 }
 
 /// Writes a line.
@@ -85,15 +87,11 @@ pub(super) fn line(stack: &str, serial: u64, entries: &[Entry]) -> serde_json::R
 }
 
 /// Reads a journal; what it says of ownership and `state` does not know yet is taken over.
-pub(super) fn read(text: &[u8], state: &mut State) -> Result<Reading, Unreadable> {
-    let mut reading = Reading::default();
-    if let Some(line) = text.split_inclusive(|byte| *byte == b'\n').next_back().and_then(parse)
-        && line.entries.last() == Some(&Entry::Ended)
-        && state.serial >= line.serial
-    {
-        // It is over and the state knows all of it; what stands before may be taken away already.
-        return Ok(Reading { stack: Some(line.stack), whole: text.len(), ..reading });
-    }
+///
+/// Lines up to the serial `over` belong to runs that are over, whatever is left of them: a journal is taken away
+/// first to last, and a run that had lost its lock may have added one more.
+pub(super) fn read(text: &[u8], state: &mut State, over: u64) -> Result<Reading, Unreadable> {
+    let mut reading = Reading { over, ..Reading::default() };
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((index, bytes)) = lines.next() {
         let number = index + 1;
@@ -111,12 +109,16 @@ pub(super) fn read(text: &[u8], state: &mut State) -> Result<Reading, Unreadable
         if let Some(stack) = reading.stack.as_ref().filter(|stack| **stack != line.stack) {
             return Err(Unreadable::OtherStack(stack.clone()));
         }
-        for entry in line.entries.iter() {
+        let past = line.serial <= over;
+        for entry in line.entries.iter().filter(|_| !past) {
             let journal = &mut reading.journal;
             journal.take(entry).map_err(|source| Unreadable::Misplaced { line: number, source })?;
             if line.serial > state.serial {
                 state.follow(entry, journal);
             }
+        }
+        if line.entries.last() == Some(&Entry::Ended) {
+            reading.over = reading.over.max(line.serial);
         }
         state.serial = state.serial.max(line.serial);
         reading.stack = Some(line.stack);
@@ -166,7 +168,7 @@ mod tests {
         let first = text.len();
         text.extend(line("s", 2, &[began()]).unwrap());
         for cut in 0..=text.len() {
-            let reading = read(&text[..cut], &mut State::default()).unwrap();
+            let reading = read(&text[..cut], &mut State::default(), 0).unwrap();
             let whole = if cut == text.len() {
                 cut
             } else if cut >= first {
@@ -191,15 +193,26 @@ mod tests {
             let mut damaged = text.clone();
             damaged[at] ^= 1;
             assert!(
-                matches!(read(&damaged, &mut State::default()), Err(Unreadable::Damaged { line: 1 })),
+                matches!(read(&damaged, &mut State::default(), 0), Err(Unreadable::Damaged { line: 1 })),
                 "{at}"
             );
         }
     }
 
     #[test]
+    fn what_is_left_of_a_run_that_is_over_is_passed_over() {
+        let stray = line("s", 2, &[Entry::Undoing { deed: crate::model::DeedId(0) }]).unwrap();
+        let fresh = line("s", 8, &[began()]).unwrap();
+        let reading = read(&stray, &mut State::default(), 7).unwrap();
+        assert!(!reading.journal.is_open());
+        let text = [stray, fresh, line("s", 9, &[Entry::Ended]).unwrap()].concat();
+        let reading = read(&text, &mut State::default(), 7).unwrap();
+        assert_eq!((reading.journal.is_open(), reading.over, reading.whole), (false, 9, text.len()));
+    }
+
+    #[test]
     fn an_entry_out_of_place_is_refused() {
         let text = line("s", 1, &[Entry::Undoing { deed: crate::model::DeedId(0) }]).unwrap();
-        assert!(matches!(read(&text, &mut State::default()), Err(Unreadable::Misplaced { line: 1, .. })));
+        assert!(matches!(read(&text, &mut State::default(), 0), Err(Unreadable::Misplaced { line: 1, .. })));
     }
 }

@@ -28,6 +28,15 @@ pub struct Holder {
     pub command: String,
 }
 
+/// A lock that could outlast its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lasting {
+    /// What `mcm unlock` takes.
+    pub id: String,
+    /// When it ends if its holder does not renew it, by the store's clock.
+    pub until: Timestamp,
+}
+
 /// A lock file that is held, until dropped.
 #[derive(Debug)]
 pub(super) struct Local {
@@ -42,8 +51,8 @@ pub enum LockError {
     Held {
         /// Who, where that could be read.
         by: Option<Holder>,
-        /// The id that `mcm unlock` takes, where the lock could outlast its holder.
-        lease: Option<String>,
+        /// Its id and its end, where it could outlast its holder.
+        lease: Option<Lasting>,
         /// How long was waited.
         waited: Duration,
     },

@@ -22,9 +22,9 @@ mod remote;
 
 pub use backend::{Lock, Place};
 pub use folder::Folder;
-pub use lock::{Holder, LockError};
+pub use lock::{Holder, Lasting, LockError};
 pub use medium::Medium;
 pub use records::{Loaded, Store, StoreError, load};
-pub use remote::{Bucket, Credential, Keys, Unusable};
+pub use remote::{Bucket, Credential, Keys, Trouble, TroubleKind, Unusable};
 
 pub use files::{make_private_folder, read_private, write_private};

@@ -30,6 +30,8 @@ pub struct Loaded {
     pub journal: Journal,
     /// How the journal's file ends.
     tail: Tail,
+    /// Every run is over whose lines have no greater serial.
+    over: u64,
 }
 
 /// How the journal's file ends.
@@ -106,6 +108,12 @@ struct File<S> {
     format: String,
     version: u32,
     stack: String,
+    /// Every run is over whose lines in the journal have no greater serial.
+    #[serde(default)]
+    over: u64,
+    /// The holding of the lock under which it was written, so that no two runs ever write the same file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    writer: Option<String>,
     #[serde(flatten)]
     state: S,
 }
@@ -118,15 +126,15 @@ pub async fn load(medium: &dyn Medium, expected: Option<&str>) -> Result<Loaded,
     };
     // The journal first: a state that is written in between is then not older than it.
     let lines = read(JOURNAL).await?.unwrap_or_default();
-    let (mut stack, mut state) = match read(STATE).await? {
+    let (mut stack, mut state, over) = match read(STATE).await? {
         Some(content) => {
             let file = parse(&content, || medium.place(STATE))?;
-            (Some(file.stack), file.state)
+            (Some(file.stack), file.state, file.over)
         }
-        None => (None, State::default()),
+        None => (None, State::default(), 0),
     };
     let place = || medium.place(JOURNAL);
-    let reading = journal::read(&lines, &mut state).map_err(|error| match error {
+    let reading = journal::read(&lines, &mut state, over).map_err(|error| match error {
         Unreadable::Newer { found } => StoreError::Newer { place: place(), found },
         error => StoreError::Journal { place: place(), why: error.to_string() },
     })?;
@@ -146,7 +154,7 @@ pub async fn load(medium: &dyn Medium, expected: Option<&str>) -> Result<Loaded,
     } else {
         Tail::Whole
     };
-    Ok(Loaded { stack, state, journal: reading.journal, tail })
+    Ok(Loaded { stack, state, journal: reading.journal, tail, over: reading.over })
 }
 
 fn parse(content: &[u8], place: impl Fn() -> String) -> Result<File<State>, StoreError> {
@@ -170,6 +178,8 @@ pub struct Store {
     /// The greatest serial written or read: a state that is older than the file is never written.
     serial: u64,
     tail: Tail,
+    /// Every run is over whose lines have no greater serial.
+    over: u64,
     /// What must hold before each write.
     guard: Option<Guard>,
 }
@@ -183,7 +193,7 @@ impl Store {
     /// Opens for writing what nobody else can reach: for tests and simulations.
     pub fn unguarded(medium: Arc<dyn Medium>, stack: &str, loaded: &Loaded) -> Self {
         let (serial, tail) = (loaded.state.serial, loaded.tail.clone());
-        Self { medium, stack: stack.to_owned(), serial, tail, guard: None }
+        Self { medium, stack: stack.to_owned(), serial, tail, over: loaded.over, guard: None }
     }
 
     /// Adds entries to the journal, after what was left behind there is mended.
@@ -198,42 +208,58 @@ impl Store {
         self.medium.append(JOURNAL, &line).await
     }
 
-    async fn write_state(&self, state: &State) -> io::Result<()> {
-        let file = File { format: FORMAT.to_owned(), version: VERSION, stack: self.stack.clone(), state };
+    async fn write_state(&self, state: &State, over: u64) -> io::Result<()> {
+        let (format, stack) = (FORMAT.to_owned(), self.stack.clone());
+        let writer = self.guard.as_ref().map(Guard::id);
+        let file = File { format, version: VERSION, stack, over, writer, state };
         let mut text = serde_json::to_vec_pretty(&file)?;
         text.push(b'\n');
         self.medium.replace(STATE, &text).await
+    }
+
+    async fn write(&mut self, entries: &[Entry], state: &State, over: u64) -> Result<(), LedgerError> {
+        if !entries.is_empty() {
+            let written = self.write_entries(entries, state.serial).await;
+            written.map_err(|source| self.failed(JOURNAL, source))?;
+        }
+        self.write_state(state, over).await.map_err(|source| self.failed(STATE, source))
+    }
+
+    fn failed(&self, name: &str, source: io::Error) -> LedgerError {
+        LedgerError { what: format!("writing {} failed", self.medium.place(name)), source }
+    }
+}
+
+/// Does something as long as the lock is held. Where it is lost in the midst, what was begun may have happened.
+async fn while_held<T>(guard: Option<Guard>, work: impl Future<Output = T>) -> io::Result<T> {
+    let Some(guard) = guard else { return Ok(work.await) };
+    guard.require()?;
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = guard.ended() => Err(Guard::lost()),
     }
 }
 
 impl Ledger for Store {
     async fn record(&mut self, entries: &[Entry], state: &State) -> Result<(), LedgerError> {
-        let failed = |name: &str, source| LedgerError {
-            what: format!("writing {} failed", self.medium.place(name)),
-            source,
-        };
-        if let Some(guard) = &self.guard {
-            guard.require().map_err(|source| failed(STATE, source))?;
-        }
         if state.serial < self.serial {
             let why = format!("serial {} is older than {}, which is written", state.serial, self.serial);
-            return Err(failed(STATE, io::Error::new(io::ErrorKind::InvalidInput, why)));
+            return Err(self.failed(STATE, io::Error::new(io::ErrorKind::InvalidInput, why)));
         }
-        if !entries.is_empty() {
-            let place = self.medium.place(JOURNAL);
-            let written = self.write_entries(entries, state.serial).await;
-            written.map_err(|source| LedgerError { what: format!("writing {place} failed"), source })?;
-        }
-        self.write_state(state).await.map_err(|source| LedgerError {
-            what: format!("writing {} failed", self.medium.place(STATE)),
-            source,
-        })?;
-        self.serial = state.serial;
-        if entries.last() == Some(&Entry::Ended) {
-            // Should this fail, what is there says itself that it is over.
-            self.tail = match self.medium.remove(JOURNAL).await {
-                Ok(()) => Tail::Whole,
-                Err(_) => Tail::Over,
+        let ends = entries.last() == Some(&Entry::Ended);
+        let over = if ends { state.serial } else { self.over };
+        let guard = self.guard.clone();
+        let written = while_held(guard.clone(), self.write(entries, state, over)).await;
+        written.map_err(|source| self.failed(STATE, source))??;
+        (self.serial, self.over) = (state.serial, over);
+        if ends {
+            // Should this fail, the state says that what is there is over. It is never done without the lock: by then
+            // it may be another run's.
+            let medium = Arc::clone(&self.medium);
+            self.tail = match while_held(guard, medium.remove(JOURNAL)).await {
+                Ok(Ok(())) => Tail::Whole,
+                Ok(Err(_)) | Err(_) => Tail::Over,
             };
         }
         Ok(())

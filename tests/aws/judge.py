@@ -465,6 +465,9 @@ def objects():
     refused("304", s3.get_object, 304, **bucket, Key=key, IfNoneMatch=put["ETag"])
     refused("PreconditionFailed", s3.get_object, 412, **bucket, Key=key, IfMatch='"x"')
     refused("PreconditionFailed", s3.put_object, 412, **bucket, Key=key, Body=b"", IfNoneMatch="*")
+    refused("PreconditionFailed", s3.put_object, 412, **bucket, Key=key, Body=b"", IfMatch='"x"')
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    refused("NoSuchKey", s3.put_object, 404, **bucket, Key="nothing-there", Body=b"", IfMatch='"x"')
     refused("NoSuchKey", s3.get_object, 404, **bucket, Key="none")
     refused("404", s3.head_object, 404, **bucket, Key="none")
     refused("NoSuchBucket", s3.put_object, 404, Bucket="judge-none", Key="x", Body=b"")

@@ -5,7 +5,7 @@ mod contents;
 mod reference;
 mod refusals;
 mod road;
-mod servers;
+pub mod servers;
 mod turns;
 
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! Other people's AWS emulators, each on a port of its own, ended with the test.
+//! Other people's emulators, each on a port of its own, ended with the test.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{judges, root};
+use crate::support::{judges, node_judge, root};
 
 /// A running emulator.
 pub struct Emulator {
@@ -35,6 +35,18 @@ impl Emulator {
             let mut command = Command::new(&python);
             command.args(["-m", "ministack"]).current_dir(data);
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
+            command
+        }))
+    }
+
+    /// azurite's Blob storage; `None` where it is not installed.
+    pub fn azurite() -> Option<Self> {
+        let script = node_judge("azurite", "azurite/dist/src/blob/main.js")?;
+        Some(Self::start("azurite", &|port, data| {
+            let mut command = Command::new("node");
+            command.arg(&script).args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
+            command.args(["--skipApiVersionCheck", "--disableTelemetry", "--silent", "--location"]);
+            command.arg(data).current_dir(data);
             command
         }))
     }

@@ -1,6 +1,6 @@
 //! The engine over a made-up cloud: what is planned, what is sent, what is left after a failure.
 
-mod fake;
+pub mod fake;
 mod journal;
 mod replacing;
 mod simulation;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use mcm::engine::{self, Answer, Books, Request, Settings, Stop};
 use mcm::model::*;
 
-fn resource(schema: &'static Schema, name: &str, properties: &[(&str, Value)]) -> Resource {
+pub fn resource(schema: &'static Schema, name: &str, properties: &[(&str, Value)]) -> Resource {
     let mut map = Map::from([("Name".to_owned(), Value::text(name))]);
     map.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     Resource {
@@ -27,11 +27,11 @@ fn resource(schema: &'static Schema, name: &str, properties: &[(&str, Value)]) -
     }
 }
 
-fn link(to: &str, attribute: &str) -> (&'static str, Value) {
+pub fn link(to: &str, attribute: &str) -> (&'static str, Value) {
     ("Link", Value::Unknown(Template::reference(Address::resource(to), &[attribute])))
 }
 
-fn stack(resources: Vec<Resource>) -> Stack {
+pub fn stack(resources: Vec<Resource>) -> Stack {
     Stack {
         name: "test".to_owned(),
         description: None,

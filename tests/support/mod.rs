@@ -15,18 +15,35 @@ pub fn root() -> &'static Path {
 /// import `modules`. Otherwise the suite is skipped with a printed reason; where `MCM_REQUIRE_JUDGES` is set, as in
 /// CI, it fails instead.
 pub fn judges(suite: &str, modules: &[&str]) -> Option<PathBuf> {
-    let folder = std::env::var_os("MCM_JUDGES").map_or_else(|| root().join(".judges"), PathBuf::from);
-    let python = folder.join("bin/python");
+    let python = judges_folder().join("bin/python");
     let imports = format!("import {}", modules.join(", "));
     let able = Command::new(&python).args(["-c", &imports]).output().is_ok_and(|done| done.status.success());
     if able {
         return Some(python);
     }
-    let reason = format!("{} with {} is not installed (see .ci/run)", python.display(), modules.join(", "));
+    skip(suite, &format!("{} with {} is not installed (see .ci/run)", python.display(), modules.join(", ")));
+    None
+}
+
+/// A script below the judges' `node/node_modules`, where it and Node are installed; skipped as [`judges`] is.
+pub fn node_judge(suite: &str, script: &str) -> Option<PathBuf> {
+    let script = judges_folder().join("node/node_modules").join(script);
+    let node = Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
+    if node && script.is_file() {
+        return Some(script);
+    }
+    skip(suite, &format!("{} with Node is not installed (see .ci/run)", script.display()));
+    None
+}
+
+fn judges_folder() -> PathBuf {
+    std::env::var_os("MCM_JUDGES").map_or_else(|| root().join(".judges"), PathBuf::from)
+}
+
+fn skip(suite: &str, reason: &str) {
     assert!(std::env::var_os("MCM_REQUIRE_JUDGES").is_none(), "{suite}: {reason}");
     // Past the test harness's capture: a skip is always told.
     let _ = writeln!(std::io::stderr(), "skipped {suite}: {reason}");
-    None
 }
 
 /// Copies a folder, without what mcm keeps in it, and without what cargo has built of its functions.

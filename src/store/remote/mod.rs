@@ -1,19 +1,28 @@
 //! The remote medium: a prefix in an object store, with conditional writes in the place of a disk's order.
 //!
-//! - `state.json` is replaced on condition that it is still the version that this run saw last.
+//! - `state.json` is replaced on condition that it is still the version that this run saw last. It is written with
+//!   every entry, so it is the fence: a run whose lock was taken over, and that does not know it yet, fails there
+//!   before it sends anything.
 //! - `journal.jsonl` is a row of numbered objects, each written on condition that it is new: a journal on a runner's
 //!   disk would die with the runner. They are taken away first to last, so that what a crash leaves of them ends as
 //!   the whole did: by saying that it is over.
+//! - A write whose reply is lost is looked for: every write's content is its own, so that finding it says whose it is.
+//!   The transport may for that reason send a write again.
 //! - [`lease`] is the lock.
+//!
+//! S3's part is tested against our sandbox and ministack, Blob storage's against azurite. Cloud Storage's
+//! has met no emulator that honours its conditions, and no real cloud.
 
 mod carrier;
 mod connect;
 pub(super) mod lease;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -23,7 +32,10 @@ use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
 use super::Medium;
 use crate::model::Backend;
 
+use trouble::{failed, is_no_bucket};
+
 pub use connect::{Credential, Keys, Unusable};
+pub use trouble::{Trouble, TroubleKind};
 
 /// A journal has no more objects than this; they are numbered in eight digits.
 const MOST_SEGMENTS: usize = 1_000_000;
@@ -31,6 +43,10 @@ const MOST_SEGMENTS: usize = 1_000_000;
 const LARGEST: u64 = 256 * 1024 * 1024;
 /// So many objects are read at once.
 const AT_ONCE: usize = 16;
+/// A write that met another one in flight, and a journal that was taken away while it was read, are tried so often.
+const TRIES: usize = 3;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A prefix in an object store.
 #[derive(Clone)]
@@ -81,7 +97,8 @@ impl Bucket {
     /// The numbers of a journal's objects.
     async fn numbers(&self, name: &str) -> io::Result<Vec<usize>> {
         let listed = self.0.store.list(Some(&self.path(name)));
-        let listed: Vec<_> = listed.take(MOST_SEGMENTS).try_collect().await.map_err(failed)?;
+        let listed = listed.take(MOST_SEGMENTS).try_collect::<Vec<_>>().await;
+        let listed = listed.map_err(|error| failed(&error))?;
         let number = |path: &Path| path.filename()?.parse().ok();
         let mut numbers: Vec<usize> = listed.iter().filter_map(|found| number(&found.location)).collect();
         numbers.sort_unstable();
@@ -96,35 +113,84 @@ impl Bucket {
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is too large"));
                 }
                 let (e_tag, version) = (found.meta.e_tag.clone(), found.meta.version.clone());
-                let content = found.bytes().await.map_err(failed)?;
+                let content = found.bytes().await.map_err(|error| failed(&error))?;
                 Ok(Some((content.to_vec(), UpdateVersion { e_tag, version })))
             }
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error @ Error::NotFound { .. }) if !is_no_bucket(&error) => Ok(None),
+            Err(error) => Err(failed(&error)),
         }
     }
 
-    /// Writes an object on a condition; an error of kind `AlreadyExists` says that it did not hold.
+    /// Writes an object on a condition; an error of kind `AlreadyExists` says that it did not hold. The content must be
+    /// like no other: it tells whether a write without a clear answer has happened.
     async fn put(&self, path: &Path, content: &[u8], mode: PutMode) -> io::Result<UpdateVersion> {
-        let (payload, options) = (PutPayload::from(content.to_vec()), PutOptions::from(mode));
-        match self.0.store.put_opts(path, payload, options).await {
-            Ok(done) => Ok(done.into()),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "somebody else has written it meanwhile, so another run holds this stack by now",
-            )),
-            Err(error) => Err(failed(error)),
+        for turn in 1..=TRIES {
+            let (payload, options) = (PutPayload::from(content.to_vec()), PutOptions::from(mode.clone()));
+            let unclear = match self.0.store.put_opts(path, payload, options).await {
+                Ok(done) => return Ok(done.into()),
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => None,
+                Err(error) => Some(failed(&error)),
+            };
+            if let Some(error) = &unclear
+                && !Trouble::is(error, TroubleKind::Unclear)
+            {
+                return Err(unclear.unwrap_or_else(lost));
+            }
+            match (self.get(path).await?, unclear) {
+                // It is ours: the reply was lost on the way.
+                (Some((found, version)), _) if found == content => return Ok(version),
+                // S3 answers 409 while another conditional write is in flight that then fails itself.
+                (None, None) if matches!(mode, PutMode::Create) && turn < TRIES => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                (_, None) => return Err(lost()),
+                (_, Some(error)) => return Err(error),
+            }
+        }
+        Err(lost())
+    }
+
+    /// A journal's content; `None` where another run took it away meanwhile.
+    async fn pieces(&self, name: &str, numbers: &[usize]) -> io::Result<Option<Vec<Vec<u8>>>> {
+        let mut reads = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let path = self.segment(name, *number);
+            reads.push(async move { self.get(&path).await });
+        }
+        let pieces: Vec<_> = futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+        Ok(pieces.into_iter().map(|piece| piece.map(|(content, _)| content)).collect())
+    }
+
+    /// Takes away what stands behind the whole lines of a journal. An object is there whole or not at all, but who
+    /// knows every store.
+    async fn cut(&self, name: &str, whole: usize) -> io::Result<()> {
+        let numbers = self.numbers(name).await?;
+        let Some(pieces) = self.pieces(name, &numbers).await? else { return Err(lost()) };
+        let mut end = 0;
+        for (number, piece) in numbers.into_iter().zip(pieces) {
+            end += piece.len();
+            if end > whole {
+                self.delete(&self.segment(name, number)).await?;
+            }
+        }
+        *lock(&self.0.segments) = None;
+        Ok(())
+    }
+
+    async fn delete(&self, path: &Path) -> io::Result<()> {
+        match self.0.store.delete(path).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed(&error)),
         }
     }
 }
 
-fn failed(error: Error) -> io::Error {
-    let kind = match &error {
-        Error::NotFound { .. } => io::ErrorKind::NotFound,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
+/// A condition did not hold, and what is there is not ours.
+fn lost() -> io::Error {
+    Trouble::error(
+        TroubleKind::Lost,
+        "somebody else has written it meanwhile, so another run holds this stack by now",
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -150,15 +216,17 @@ impl Medium for Bucket {
             lock(&self.0.versions).insert(name.to_owned(), version);
             return Ok(content);
         }
-        let numbers = self.numbers(name).await?;
-        *lock(&self.0.segments) = Some(numbers.last().map_or(0, |last| last + 1));
-        if numbers.is_empty() {
-            return Ok(None);
+        for _ in 0..TRIES {
+            let numbers = self.numbers(name).await?;
+            *lock(&self.0.segments) = Some(numbers.last().map_or(0, |last| last + 1));
+            if numbers.is_empty() {
+                return Ok(None);
+            }
+            if let Some(pieces) = self.pieces(name, &numbers).await? {
+                return Ok(Some(pieces.concat()));
+            }
         }
-        let paths = numbers.into_iter().map(|number| self.segment(name, number));
-        let reads = futures::stream::iter(paths).map(|path| async move { self.get(&path).await });
-        let pieces: Vec<_> = reads.buffered(AT_ONCE).try_collect().await?;
-        Ok(Some(pieces.into_iter().flatten().flat_map(|(content, _)| content).collect()))
+        Err(Trouble::error(TroubleKind::Unclear, "other runs come and go while it is read"))
     }
 
     async fn append(&self, name: &str, content: &[u8]) -> io::Result<()> {
@@ -174,11 +242,7 @@ impl Medium for Bucket {
 
     async fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         if grows(name) {
-            // An object is there whole or not at all, so there is never anything torn to be mended.
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a journal in an object store only grows",
-            ));
+            return self.cut(name, content.len()).await;
         }
         let seen = lock(&self.0.versions).get(name).cloned().flatten();
         let mode = seen.map_or(PutMode::Create, PutMode::Update);
@@ -194,10 +258,7 @@ impl Medium for Bucket {
             vec![self.path(name)]
         };
         for path in paths {
-            match self.0.store.delete(&path).await {
-                Ok(()) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(failed(error)),
-            }
+            self.delete(&path).await?;
         }
         lock(&self.0.versions).insert(name.to_owned(), None);
         *lock(&self.0.segments) = Some(0);
