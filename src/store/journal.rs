@@ -96,9 +96,7 @@ pub(super) fn read(text: &[u8], state: &mut State, over: u64) -> Result<Reading,
     while let Some((index, bytes)) = lines.next() {
         let number = index + 1;
         let Some(line) = parse(bytes) else {
-            // A torn line is the last one, and one alone: quotes within a line are escaped.
-            let merged = bytes.windows(START.len()).skip(1).any(|window| window == START.as_bytes());
-            if lines.peek().is_some() || merged {
+            if lines.peek().is_some() || hides_a_line(bytes) {
                 return Err(Unreadable::Damaged { line: number });
             }
             break;
@@ -125,6 +123,12 @@ pub(super) fn read(text: &[u8], state: &mut State, over: u64) -> Result<Reading,
         reading.whole += bytes.len();
     }
     Ok(reading)
+}
+
+/// Whether a whole line stands behind a torn one: a torn line that nobody mended is damage, not an end.
+fn hides_a_line(bytes: &[u8]) -> bool {
+    let begins = |at: &usize| bytes[*at..].starts_with(START.as_bytes());
+    (1..bytes.len()).filter(begins).any(|at| parse(&bytes[at..]).is_some())
 }
 
 /// A whole line whose check sum holds.

@@ -25,6 +25,9 @@ use sweep::{Mishap, Scenario, Tally};
 /// A prime, so that the points that are tried have all kinds of faults among them.
 const STRIDE: usize = 67;
 
+/// After so many broken invariants the naive engine is known well enough.
+const ENOUGH: usize = 2_000;
+
 /// All scenarios, traced; or the one that `MCM_SCENARIO` names.
 fn scenarios() -> Vec<Arc<Scenario>> {
     let only = std::env::var("MCM_SCENARIO").ok();
@@ -132,9 +135,9 @@ fn every_mutant_dies() {
 fn a_naive_engine_fails_in_the_thousands() {
     let tally = Tally::default();
     for scenario in scenarios() {
-        sweep::sweep(&scenario, &mixed(&scenario), Some(Mutant::Naive), &tally, usize::MAX);
+        sweep::sweep(&scenario, &mixed(&scenario), Some(Mutant::Naive), &tally, ENOUGH);
     }
     let broken = tally.broken.lock().unwrap();
     println!("naive: {} tries, {} invariants broken", tally.tries.load(Ordering::Relaxed), broken.len());
-    assert!(broken.len() > 1_000, "a naive engine passes");
+    assert!(broken.len() >= ENOUGH, "a naive engine passes");
 }

@@ -33,6 +33,8 @@ async fn a_lost_race_is_told_and_nothing_is_overwritten() {
 async fn a_write_whose_reply_is_lost_is_found() {
     let shelf = Shelf::new();
     let medium = shelf.place().medium();
+    // From now on it knows the number of the next object, so that the next call is a write.
+    assert_eq!(medium.read("journal.jsonl").await.unwrap(), None);
     for content in ["one", "two"] {
         shelf.trap(0, Fault::ReplyLost);
         medium.replace("state.json", content.as_bytes()).await.unwrap();

@@ -79,6 +79,10 @@ impl Life {
         let outcome = self.apply(&after(), Duration::ZERO).await;
         assert!(matches!(outcome, Ok(Outcome::Applied { steps: 0 })), "{told}: {outcome:?}");
         assert_eq!(self.cloud.sent(), Vec::<String>::new(), "{told}");
+        // What was left of a journal that is over goes with the next run that writes.
+        let outcome = self.apply(&before(), Duration::ZERO).await;
+        assert!(matches!(outcome, Ok(Outcome::Applied { .. })), "{told}: {outcome:?}");
+        assert_eq!(self.cloud.names(), ["a", "b", "gone"], "{told}");
         let names = self.shelf.names().await;
         assert!(!names.iter().any(|name| name.starts_with("journal")), "{told}: {names:?}");
     }

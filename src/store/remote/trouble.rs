@@ -62,16 +62,16 @@ impl Trouble {
 pub(super) fn failed(error: &Error) -> io::Error {
     let answer = answer(error);
     let said = answer.as_ref().map_or_else(|| last(error), Answer::to_string);
-    let expired = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
     match error {
-        Error::NotFound { .. } => {
+        // A listing's failure has no kind of its own, whatever the answer.
+        error if matches!(error, Error::NotFound { .. }) || is_no_bucket(error) => {
             Trouble::error(TroubleKind::NoBucket, format!("the bucket or container does not exist ({said})"))
         }
         Error::Unauthenticated { .. } if answer.is_none() => {
             Trouble::error(TroubleKind::NoCredentials, format!("there are no credentials for it: {said}"))
         }
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => denied(&said),
-        _ if answer.as_ref().is_some_and(|answer| expired.contains(&answer.code.as_str())) => denied(&said),
+        _ if answer.as_ref().is_some_and(|answer| answer.denies()) => denied(&said),
         _ if transport(error) == Some(HttpErrorKind::Connect) => {
             Trouble::error(TroubleKind::Unreachable, format!("it cannot be reached: {said}"))
         }
@@ -108,6 +108,15 @@ struct Answer {
     status: String,
     code: String,
     message: String,
+}
+
+impl Answer {
+    /// Whether it is about who asks: expired tokens are told with 400.
+    fn denies(&self) -> bool {
+        let expired = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
+        ["401", "403"].iter().any(|status| self.status.starts_with(status))
+            || expired.contains(&self.code.as_str())
+    }
 }
 
 impl std::fmt::Display for Answer {
