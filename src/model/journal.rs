@@ -307,8 +307,13 @@ impl Entry {
             Self::Done { deed, owns, .. } | Self::Undone { deed, owns } => {
                 Some((&journal.deeds.get(deed.0)?.intent.address, owns))
             }
+            // Nothing came of it: the address owns what it owned before.
+            Self::Failed { deed, untouched: true, .. } => {
+                let intent = &journal.deeds.get(deed.0)?.intent;
+                Some((&intent.address, &intent.owned))
+            }
             Self::Began(_)
-            | Self::Failed { .. }
+            | Self::Failed { untouched: false, .. }
             | Self::Unclear { .. }
             | Self::Undoing { .. }
             | Self::Kept { .. }

@@ -82,8 +82,9 @@ impl Shared {
             Some((log, _)) => log.append(random, changes),
             None => Ok(()),
         };
+        let date = open.world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         match open.world.commit(write) {
-            Ok(()) => Some(response),
+            Ok(()) => Some(dated(response, &date)),
             Err(error) => Some(plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 &format!("the sandbox cannot write: {error}\n"),
@@ -96,12 +97,22 @@ impl Shared {
         let mut guard = self.lock();
         let open = guard.as_mut()?;
         open.world.discard();
-        Some(open.world.before_last_change(|world| dispatch(cloud, world, request)))
+        let date = open.world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let response = open.world.before_last_change(|world| dispatch(cloud, world, request));
+        Some(dated(response, &date))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Every answer bears the time of the clouds: clients take the difference to their own for a clock that goes wrong.
+fn dated(mut response: Response, date: &str) -> Response {
+    if let Ok(date) = http::HeaderValue::from_str(date) {
+        response.headers_mut().entry(http::header::DATE).or_insert(date);
+    }
+    response
 }
 
 fn dispatch(cloud: Cloud, world: &mut World, request: &Request) -> Response {
@@ -156,6 +167,7 @@ pub(super) async fn connection(
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut served = std::pin::pin!(served);
     // An error is the client's to notice: it has gone, or a fault broke the connection on purpose.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcm::model::Outcome;
+use mcm::model::{ErrorKind, Outcome};
 
 use super::blows::{Blow, RETRY_AFTER_S, STRANGER};
 use super::disk::Damage;
@@ -115,7 +115,14 @@ impl Check<'_> {
 
     /// Without state, what bears no mark cannot be told from somebody else's: it may be refused, and never touched.
     pub fn may_refuse(&self, end: &End) -> bool {
-        self.forgets() && matches!(end, End::Refused(why) if why.contains("does not own"))
+        let refused = match end {
+            End::Refused(why) => why.contains("does not own"),
+            End::Ran(Some(Outcome::RolledBack { failures, .. } | Outcome::Stuck { failures, .. })) => {
+                failures.iter().all(|failure| failure.error.kind == ErrorKind::AlreadyExists)
+            }
+            _ => false,
+        };
+        self.forgets() && refused
     }
 
     /// No secret in what was written or said.
