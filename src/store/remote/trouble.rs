@@ -71,7 +71,7 @@ pub(super) fn failed(error: &Error) -> io::Error {
             Trouble::error(TroubleKind::NoCredentials, format!("there are no credentials for it: {said}"))
         }
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => denied(&said),
-        _ if answer.as_ref().is_some_and(|answer| answer.denies()) => denied(&said),
+        _ if answer.as_ref().is_some_and(Answer::denies) => denied(&said),
         _ if transport(error) == Some(HttpErrorKind::Connect) => {
             Trouble::error(TroubleKind::Unreachable, format!("it cannot be reached: {said}"))
         }
