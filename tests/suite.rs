@@ -10,6 +10,7 @@ mod engine;
 mod gcp;
 mod golden;
 mod inputs;
+mod lambda;
 mod support;
 mod tidy;
 mod trouble;

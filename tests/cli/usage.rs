@@ -35,6 +35,8 @@ const WRONG: &[(&str, &[&str], i32)] = &[
     ("import_to_nothing", &["import", "fils", "some-bucket", "--sandbox"], 3),
     ("show_of_a_stack", &["show", "stack.yaml"], 3),
     ("show_of_nothing", &["show", "plan.json"], 3),
+    ("functions_without_verb", &["functions"], 3),
+    ("functions_of_a_stack_without", &["functions", "build"], 3),
     ("port", &["sandbox", "serve", "--port", "70000"], 3),
     ("env_without_server", &["sandbox", "env"], 1),
     ("apply_without_approval", &["apply", "--sandbox"], 4),

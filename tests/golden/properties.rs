@@ -52,13 +52,16 @@ impl Case {
     }
 }
 
+/// Types that need each other, a function and what runs it: `emulators/functions.rs` drives them together.
+const TOGETHER: &[&str] = &["AWS::CloudFormation::Stack", "MCM::Lambda::Code", "MCM::S3::BucketNotification"];
+
 /// Properties that mcm fills in itself.
 const FILLED_IN: &[(&str, &str)] = &[("MCM::S3::Content", "Files"), ("MCM::S3::Content", "Folder")];
 
 #[test]
 fn no_property_of_any_type_is_forgotten() {
     let cases = cases();
-    for schema in mcm::provider::catalogue().iter() {
+    for schema in mcm::provider::catalogue().iter().filter(|schema| !TOGETHER.contains(&schema.ty)) {
         let case = cases.iter().find(|case| case.ty == schema.ty);
         let case = case.unwrap_or_else(|| panic!("{} has no case in properties.yaml", schema.ty));
         let changed: BTreeSet<&str> = case.changes.iter().map(|turn| turn.at.as_str()).collect();
