@@ -10,7 +10,7 @@ mod role;
 mod role_tags;
 mod trust;
 
-pub(super) use role::{role_by_arn, role_by_id, role_by_name};
+pub(super) use role::{Role, role_by_arn, role_by_id, role_by_name};
 
 use super::error::Error;
 use super::query::{Call, Form, Service};
