@@ -173,6 +173,10 @@ async fn undo(
         }
         Op::Update | Op::Adopt => {
             let Some(before) = &deed.intent.before else { return Ok(owned) };
+            if deed.is_unclear() {
+                // A change under way still shows what was there before it.
+                sleep(UNSEEN).await;
+            }
             put_back(&task, before, deed.wrote.as_ref(), clouds, events).await?;
             Ok(owned)
         }

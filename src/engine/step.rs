@@ -205,6 +205,20 @@ async fn update(
                     return Err(error);
                 }
             }
+            Err(error) if error.kind == ErrorKind::Conflict && began.elapsed() < HIDDEN => {
+                // Another operation is at it, our own of a run that died perhaps; or somebody has just changed it.
+                sleep(pause(tries)).await;
+                tries += 1;
+                let now = read(task, clouds).await?.ok_or_else(|| vanished(task))?;
+                let marked = !task.schema.marked || now.owner.as_ref() == Some(&task.owner);
+                if marked && difference(task, &now).is_none() {
+                    return Ok(now);
+                }
+                if now.properties != before.properties || now.owner != before.owner || now.etag != before.etag
+                {
+                    return Err(error);
+                }
+            }
             Err(error) => {
                 settled(task, events, began, tries, error).await?;
                 tries += 1;
