@@ -27,6 +27,7 @@ pub fn kind(end: &End) -> String {
         End::Ran(None) => "nothing to do".to_owned(),
         End::Refused(_) => "refused".to_owned(),
         End::Unrecorded(_) => "unrecorded".to_owned(),
+        End::Unplanned(_) => "unplanned".to_owned(),
         End::Killed => "killed".to_owned(),
         End::Hung => "hung".to_owned(),
     }
@@ -48,6 +49,9 @@ impl Check<'_> {
     /// Keeps what a run said, to look for secrets in it.
     pub fn watch(&mut self, when: &str, ran: &Ran) {
         let _ = writeln!(self.told, "{when}: {:?}\n{}", ran.end, ran.told);
+        if let End::Unplanned(beyond) = &ran.end {
+            self.fail("fidelity", format!("{when}: {}", beyond.join(", ")));
+        }
         if matches!(ran.end, End::Hung) {
             self.fail("bounded", format!("{when}: the run hangs"));
         }

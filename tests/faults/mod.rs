@@ -9,6 +9,7 @@
 mod blows;
 mod check;
 mod disk;
+mod fidelity;
 mod image;
 mod life;
 mod mutants;

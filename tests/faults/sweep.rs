@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use mcm::model::{Outcome, Stack};
 use mcm::sandbox::{Fault, Traffic};
 
-use super::blows::{Blow, Point, changes, points};
+use super::blows::{Blow, Point, changes, give_back, points};
 use super::check::{Broken, Check, kind, unmarked};
 use super::disk::Damage;
 use super::image::{Image, image};
@@ -133,6 +133,9 @@ impl Scenario {
         check.watch("disturbed", &ran);
         check.bounded(&ran, self, mishap);
         *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
+        if !life.clouds.world(give_back) {
+            check.fail("foreign", "somebody else's role was touched".to_owned());
+        }
         self.truth(&life, &ran, &mut check);
         life.clouds.wire().set_faults(Vec::new());
         let lied = matches!(mishap, Mishap::Disk(_, Damage::Lied));
@@ -241,7 +244,12 @@ impl Scenario {
             }
             End::Ran(None) => {}
             End::Refused(why) if why == "past the pivot" => {}
-            End::Ran(_) | End::Refused(_) | End::Unrecorded(_) | End::Killed | End::Hung => {
+            End::Ran(_)
+            | End::Refused(_)
+            | End::Unrecorded(_)
+            | End::Unplanned(_)
+            | End::Killed
+            | End::Hung => {
                 check.fail("reverse", format!("rollback ended with {:?}", ran.end));
             }
         }
