@@ -144,7 +144,7 @@ impl Scenario {
             tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         }
         life.disk.begin(None);
-        lose_files(&life, mishap);
+        lose_files(&life, mishap).await;
         if self.doing != Doing::Destroy {
             self.reverse(&life, &mut check, tally).await;
         }
@@ -291,9 +291,12 @@ impl Scenario {
     }
 }
 
-/// A person loses files after a crash.
-fn lose_files(life: &Life, mishap: &Mishap) {
+/// A person loses files after a crash. That takes a moment, in which what was on its way arrives.
+async fn lose_files(life: &Life, mishap: &Mishap) {
     let Mishap::Request(_, blow) = mishap else { return };
+    if matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndStateLost | Blow::KilledAndBothLost) {
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    }
     if matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndBothLost) {
         life.disk.lose("journal.jsonl");
     }
@@ -302,15 +305,15 @@ fn lose_files(life: &Life, mishap: &Mishap) {
     }
 }
 
-/// Runs all tries of a scenario on two threads, each in a runtime of its own whose clock costs no time.
+/// Runs tries on two threads, each in a runtime of its own whose clock costs no time.
 ///
 /// Ends early once so many invariants are broken.
-pub fn sweep(scenario: &Scenario, mishaps: &[Mishap], mutant: Option<Mutant>, tally: &Tally, enough: usize) {
+pub fn sweep(tries: &[(&Scenario, Mishap)], mutant: Option<Mutant>, tally: &Tally, enough: usize) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(mishap) = mishaps.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((scenario, mishap)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if tally.broken.lock().unwrap().len() >= enough {
                         break;
                     }
