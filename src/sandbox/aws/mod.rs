@@ -3,7 +3,7 @@
 //!
 //! The service is told by the signature's scope, as every AWS client states it; unsigned requests are told by
 //! their shape. Absences: no other service; the caller is always an administrator of its account, so no identity
-//! policy is ever evaluated (a bucket's policy is: it decides about others).
+//! policy is ever evaluated (a bucket's policy is: it decides about others). The session of a role may do as much.
 
 mod apigateway;
 mod chunked;
@@ -17,11 +17,14 @@ mod policy;
 mod query;
 mod rest;
 mod s3;
+mod session;
 pub mod sigv4;
 mod ssm;
 mod sts;
 mod tags;
 mod xml;
+
+pub use session::{Keys, assume};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +37,8 @@ struct Caller {
     account: String,
     /// Its access key's id.
     access_key: String,
+    /// The role that it has assumed; `None` for the account's administrator.
+    assumed: Option<session::Assumed>,
 }
 
 impl Caller {
@@ -42,12 +47,21 @@ impl Caller {
 
     /// The caller's ARN.
     fn arn(&self) -> String {
-        format!("arn:aws:iam::{}:user/{}", self.account, Self::USER)
+        match &self.assumed {
+            // The role's path is left out.
+            Some(session::Assumed { role, name, .. }) => {
+                format!("arn:aws:sts::{}:assumed-role/{role}/{name}", self.account)
+            }
+            None => format!("arn:aws:iam::{}:user/{}", self.account, Self::USER),
+        }
     }
 
     /// The caller's unique id.
     fn user_id(&self) -> String {
-        administrator_id(&self.account)
+        match &self.assumed {
+            Some(session::Assumed { id, name, .. }) => format!("{id}:{name}"),
+            None => administrator_id(&self.account),
+        }
     }
 }
 
@@ -104,11 +118,16 @@ fn authenticate(
     request: &Request,
     skew: SignedDuration,
 ) -> Result<Option<(Caller, sigv4::Signed)>, sigv4::Refused> {
-    let signed = sigv4::verify(request, world.now(), skew, secret)?;
-    Ok(signed.and_then(|signed| {
-        let account = account_of(&signed.access_key)?.to_owned();
-        Some((Caller { account, access_key: signed.access_key.clone() }, signed))
-    }))
+    let secret = |access_key: &str| secret(access_key).or_else(|| session::secret(world, access_key));
+    let Some(signed) = sigv4::verify(request, world.now(), skew, secret)? else { return Ok(None) };
+    let access_key = signed.access_key.clone();
+    let caller = match account_of(&access_key) {
+        // An administrator's key is no session's: no token belongs to it.
+        Some(_) if sigv4::security_token(request).is_some() => return Err(sigv4::Refused::InvalidToken),
+        Some(account) => Caller { account: account.to_owned(), access_key, assumed: None },
+        None => session::bearer(world, &access_key, request)?,
+    };
+    Ok(Some((caller, signed)))
 }
 
 /// The unique id of an account's administrator: follows from the account.

@@ -73,6 +73,10 @@ pub enum Refused {
     },
     /// Header fields that must be signed are not.
     HeadersNotSigned(Vec<String>),
+    /// The security token is not that of the key's session, or the key has no session.
+    InvalidToken,
+    /// The session has ended.
+    ExpiredToken,
 }
 
 /// What the signature says, before it is verified.
@@ -94,6 +98,13 @@ pub fn is_signed(request: &Request) -> bool {
 pub fn service(request: &Request) -> Option<String> {
     let claim = claim(request).ok()??;
     claim.credential.split('/').nth_back(1).map(str::to_owned)
+}
+
+/// The security token that goes along with the key of a session.
+pub(super) fn security_token(request: &Request) -> Option<String> {
+    let header = request.headers().get("x-amz-security-token");
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    header.or_else(|| query_value(request, "X-Amz-Security-Token"))
 }
 
 /// Verifies a request's signature; `None` if it has none.

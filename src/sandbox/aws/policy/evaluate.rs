@@ -1,4 +1,4 @@
-//! Whom a bucket's policy lets in or keeps out.
+//! Whom a bucket's policy lets in or keeps out, and whom a role's trust policy.
 
 use serde_json::{Map, Value as Json};
 
@@ -11,7 +11,7 @@ pub(in crate::sandbox::aws) struct Ask<'a> {
     pub(in crate::sandbox::aws) caller: Option<(&'a str, &'a str, &'a str)>,
     /// `s3:GetObject`.
     pub(in crate::sandbox::aws) action: &'a str,
-    /// The bucket's or the object's ARN.
+    /// The bucket's or the object's ARN; empty where a role's trust is judged.
     pub(in crate::sandbox::aws) resource: &'a str,
 }
 
@@ -108,7 +108,8 @@ fn applies(statement: &Map<String, Json>, ask: Ask<'_>) -> bool {
     let on = match (statement.get("Resource"), statement.get("NotResource")) {
         (Some(resources), _) => any(resources, ask.resource, false),
         (None, Some(resources)) => !any(resources, ask.resource, false),
-        (None, None) => false,
+        // A trust policy names no resource: it is that of the role it belongs to.
+        (None, None) => ask.resource.is_empty(),
     };
     whom && what && on && statement.get("Condition").is_none_or(|condition| holds(condition, ask))
 }
@@ -124,7 +125,7 @@ fn is_meant(principal: &Json, ask: Ask<'_>) -> bool {
         .into_iter()
         .flat_map(each)
         .filter_map(Json::as_str)
-        .any(|text| text == arn || text == id || text == root)
+        .any(|text| text == arn || text == id || text == root || id.split(':').next() == Some(text))
 }
 
 /// Whether all tests of a condition hold. What the sandbox cannot know of a request is absent from it.

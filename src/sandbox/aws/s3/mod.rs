@@ -99,9 +99,6 @@ fn answer(world: &mut World, request: &Request) -> Result<Response, Error> {
         Ok(signed) => signed,
         Err(refused) => return Err(denied(request, refused)),
     };
-    if request.headers().contains_key("x-amz-security-token") {
-        return Err(Error::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."));
-    }
     let Decoded { body, trailers } = match &signed {
         Some((_, signed)) => decode(request, signed)?,
         None => Decoded { body: request.body().clone(), trailers: Vec::new() },
@@ -170,6 +167,10 @@ fn denied(request: &Request, refused: sigv4::Refused) -> Error {
             "AuthorizationHeaderMalformed",
             format!("The authorization header is malformed; {message}"),
         ),
+        sigv4::Refused::InvalidToken => {
+            Error::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+        }
+        sigv4::Refused::ExpiredToken => Error::new(400, "ExpiredToken", "The provided token has expired."),
         sigv4::Refused::UnknownKey(key) => {
             Error::new(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
                 .detail("AWSAccessKeyId", key)
