@@ -11,6 +11,7 @@ mod faults;
 mod files;
 pub mod gcp;
 mod log;
+mod network;
 mod server;
 mod simulation;
 mod transport;
