@@ -132,10 +132,10 @@ fn leaves(document: &[u8]) -> Vec<(String, String)> {
     loop {
         match reader.read_event() {
             Ok(Event::Start(start)) => {
-                name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
+                start.local_name().as_ref().clone_into(&mut name);
                 text.clear();
             }
-            Ok(Event::Text(part)) => text.push_str(&String::from_utf8_lossy(&part)),
+            Ok(Event::Text(part)) => text.push_str(&part),
             Ok(Event::End(_)) if !name.is_empty() => leaves.push((std::mem::take(&mut name), text.clone())),
             Ok(Event::Eof) | Err(_) => return leaves,
             Ok(_) => {}

@@ -51,6 +51,7 @@ fn apart<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, 
 
 /// `text.extract('before{name}after')`: what stands between the first `before` and the next `after`; empty if the
 /// template does not fit.
+#[expect(clippy::needless_pass_by_value, reason = "the library hands a function its arguments by value")]
 fn extract(This(text): This<Arc<String>>, template: Arc<String>) -> String {
     let parts = template.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1)));
     let Some((before, after)) = parts else { return String::new() };

@@ -104,7 +104,7 @@ fn describe(format: &'static str, width: u32, height: u32, small: &RgbImage) -> 
     let total = f64::from(SAMPLE * SAMPLE);
     let pixels = || small.enumerate_pixels().map(|(x, y, pixel)| (x, y, pixel.0));
     let inner = |at: u32| (SAMPLE / 4..SAMPLE * 3 / 4).contains(&at);
-    let edge = |at: u32| at < SAMPLE / 8 || at >= SAMPLE * 7 / 8;
+    let edge = |at: u32| !(SAMPLE / 8..SAMPLE * 7 / 8).contains(&at);
     let all = count(pixels().map(|(_, _, colour)| colour));
     let shares = all.iter().map(|(name, count)| (*name, f64::from(*count) / total)).collect();
     let middle = pixels().filter(|(x, y, _)| inner(*x) && inner(*y)).map(|(_, _, colour)| colour);

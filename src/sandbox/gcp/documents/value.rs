@@ -57,13 +57,12 @@ fn value(json: &Json, at: &str, depth: usize, in_array: bool) -> Result<Json, Re
     let checked = match (name.as_str(), inner) {
         ("nullValue", Json::Null) => Json::Null,
         ("nullValue", Json::String(text)) if text == "NULL_VALUE" => Json::Null,
-        ("booleanValue", Json::Bool(_)) => inner.clone(),
         ("integerValue", _) => integer(inner).ok_or_else(|| mismatch(&here, "TYPE_INT64", inner))?,
         ("doubleValue", _) => double(inner).ok_or_else(|| mismatch(&here, "TYPE_DOUBLE", inner))?,
         ("timestampValue", _) => {
             moment(inner).ok_or_else(|| mismatch(&here, "google.protobuf.Timestamp", inner))?
         }
-        ("stringValue" | "referenceValue", Json::String(_)) => inner.clone(),
+        ("booleanValue", Json::Bool(_)) | ("stringValue" | "referenceValue", Json::String(_)) => inner.clone(),
         ("bytesValue", _) => bytes(inner).ok_or_else(|| mismatch(&here, "TYPE_BYTES", inner))?,
         ("geoPointValue", _) => point(inner).ok_or_else(|| mismatch(&here, "google.type.LatLng", inner))?,
         ("arrayValue", _) if in_array => {
