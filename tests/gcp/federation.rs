@@ -195,7 +195,8 @@ fn signed(
     headers.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     headers.sort();
     let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-    let fields = headers.iter().fold(String::new(), |fields, (name, value)| fields + name + ":" + value + "\n");
+    let fields =
+        headers.iter().fold(String::new(), |fields, (name, value)| fields + name + ":" + value + "\n");
     let digest = |text: &str| hex::encode(Sha256::digest(text));
     let canonical = format!("{method}\n/\n{query}\n{fields}\n{names}\n{}", digest(body));
     let scope = format!("{}/us-east-1/{service}/aws4_request", &time[..8]);

@@ -57,12 +57,16 @@ fn value(json: &Json, at: &str, depth: usize, in_array: bool) -> Result<Json, Re
     let checked = match (name.as_str(), inner) {
         ("nullValue", Json::Null) => Json::Null,
         ("nullValue", Json::String(text)) if text == "NULL_VALUE" => Json::Null,
+        // The enumeration by its number, as Google's Python library writes it.
+        ("nullValue", Json::Number(number)) if number.as_u64() == Some(0) => Json::Null,
         ("integerValue", _) => integer(inner).ok_or_else(|| mismatch(&here, "TYPE_INT64", inner))?,
         ("doubleValue", _) => double(inner).ok_or_else(|| mismatch(&here, "TYPE_DOUBLE", inner))?,
         ("timestampValue", _) => {
             moment(inner).ok_or_else(|| mismatch(&here, "google.protobuf.Timestamp", inner))?
         }
-        ("booleanValue", Json::Bool(_)) | ("stringValue" | "referenceValue", Json::String(_)) => inner.clone(),
+        ("booleanValue", Json::Bool(_)) | ("stringValue" | "referenceValue", Json::String(_)) => {
+            inner.clone()
+        }
         ("bytesValue", _) => bytes(inner).ok_or_else(|| mismatch(&here, "TYPE_BYTES", inner))?,
         ("geoPointValue", _) => point(inner).ok_or_else(|| mismatch(&here, "google.type.LatLng", inner))?,
         ("arrayValue", _) if in_array => {
