@@ -9,6 +9,7 @@ pub mod azure;
 mod blobs;
 mod faults;
 mod files;
+mod functions;
 pub mod gcp;
 mod log;
 mod network;

@@ -1,5 +1,5 @@
 //! The sandbox's AWS behind one endpoint: IAM, STS, S3, CloudFormation, Lambda, API Gateway's HTTP APIs, CloudFront,
-//! CloudWatch Logs' groups and SSM's parameters.
+//! CloudWatch Logs and SSM's parameters.
 //!
 //! The service is told by the signature's scope, as every AWS client states it; unsigned requests are told by
 //! their shape. Absences: no other service; the caller is always an administrator of its account, so no identity
@@ -24,6 +24,9 @@ mod sts;
 mod tags;
 mod xml;
 
+pub use lambda::invoke::{Invocation, Outcome, Then, complete, give_up};
+pub(in crate::sandbox) use lambda::invoke::{MOST_PAYLOAD, error_document};
+pub use lambda::queue::due;
 pub use session::{Keys, assume};
 
 use jiff::{SignedDuration, Timestamp};
@@ -71,6 +74,12 @@ pub fn handle(world: &mut World, request: &Request) -> Response {
         return s3::website::handle(world, request, bucket);
     }
     cloudformation::settle(world);
+    if let Some(api) = apigateway::serve::host(request) {
+        return apigateway::serve::handle(world, request, &api, None);
+    }
+    if let Some(distribution) = cloudfront::edge::host(world, request) {
+        return cloudfront::edge::handle(world, request, &distribution);
+    }
     match service(request).as_deref() {
         Some("s3") => s3::handle(world, request),
         Some("iam") => query::handle(world, request, &iam::SERVICE),
@@ -118,16 +127,29 @@ fn authenticate(
     request: &Request,
     skew: SignedDuration,
 ) -> Result<Option<(Caller, sigv4::Signed)>, sigv4::Refused> {
-    let secret = |access_key: &str| secret(access_key).or_else(|| session::secret(world, access_key));
+    let secret = |access_key: &str| key_secret(world, access_key);
     let Some(signed) = sigv4::verify(request, world.now(), skew, secret)? else { return Ok(None) };
-    let access_key = signed.access_key.clone();
-    let caller = match account_of(&access_key) {
-        // An administrator's key is no session's: no token belongs to it.
-        Some(_) if sigv4::security_token(request).is_some() => return Err(sigv4::Refused::InvalidToken),
-        Some(account) => Caller { account: account.to_owned(), access_key, assumed: None },
-        None => session::bearer(world, &access_key, request)?,
-    };
+    let token = sigv4::security_token(request);
+    let caller = bearer(world, &signed.access_key, token.as_deref())?;
     Ok(Some((caller, signed)))
+}
+
+/// The secret of an access key: an administrator's, or a session's.
+fn key_secret(world: &World, access_key: &str) -> Option<String> {
+    secret(access_key).or_else(|| session::secret(world, access_key))
+}
+
+/// Who bears an access key, with the token that goes along.
+fn bearer(world: &World, access_key: &str, token: Option<&str>) -> Result<Caller, sigv4::Refused> {
+    match account_of(access_key) {
+        // An administrator's key is no session's: no token belongs to it.
+        Some(_) if token.is_some() => Err(sigv4::Refused::InvalidToken),
+        Some(account) => {
+            let (account, access_key) = (account.to_owned(), access_key.to_owned());
+            Ok(Caller { account, access_key, assumed: None })
+        }
+        None => session::bearer(world, access_key, token),
+    }
 }
 
 /// The unique id of an account's administrator: follows from the account.

@@ -205,7 +205,8 @@ pub(super) fn instant(text: &str) -> Option<Timestamp> {
         .map(|zoned| zoned.timestamp())
 }
 
-fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
+/// The key for a day, a region and a service.
+pub(super) fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
     let date = mac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
     let region = mac(&date, region.as_bytes());
     let service = mac(&region, service.as_bytes());

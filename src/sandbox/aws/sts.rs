@@ -52,8 +52,12 @@ fn assume_role(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
     call.form.finish()?;
     let caller = &call.caller;
     let (caller_arn, id) = (caller.arn(), caller.user_id());
-    let ask =
-        Ask { caller: Some((&caller_arn, &caller.account, &id)), action: "sts:AssumeRole", resource: "" };
+    let ask = Ask {
+        caller: Some((&caller_arn, &caller.account, &id)),
+        action: "sts:AssumeRole",
+        resource: "",
+        service: None,
+    };
     let admits = |trust: &str| evaluate(&serde_json::from_str(trust).unwrap_or_default(), ask);
     let role = role_by_arn(call.world, &arn).filter(|role| admits(&role.trust) == Verdict::Allowed);
     let Some(role) = role else {
