@@ -10,7 +10,7 @@ use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, AzureAccess, Dial, GcpAccess, Router};
 use mcm::sandbox::{self, Accounts, Clock, Fault, Simulation, Traffic, Trouble, World};
 use mcm::stack::{Dialect, Given, Source};
-use mcm::store::{self, Store};
+use mcm::store::{self, Lock, Store};
 
 use serde_json::json;
 
@@ -59,6 +59,8 @@ pub enum End {
     Refused(String),
     /// The record could not be written.
     Unrecorded(String),
+    /// It changed what its plan does not show.
+    Unplanned(Vec<String>),
     /// It was killed.
     Killed,
     /// It did not end in any bearable time.
@@ -217,7 +219,19 @@ impl Life {
     }
 
     async fn apply(&self, stack: &Stack, mode: Mode, stop: &Stop, tell: &(dyn Fn(Event) + Sync)) -> End {
-        let medium: Arc<dyn store::Medium> = Arc::new(self.disk.clone());
+        self.apply_over(Arc::new(self.disk.clone()), None, stack, mode, stop, tell).await
+    }
+
+    /// An apply that keeps its books in this medium, for as long as it holds the lock.
+    pub async fn apply_over(
+        &self,
+        medium: Arc<dyn store::Medium>,
+        lock: Option<&Lock>,
+        stack: &Stack,
+        mode: Mode,
+        stop: &Stop,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> End {
         let mut known = match store::load(&*medium, Some(&stack.name)).await {
             Ok(known) => known,
             Err(error) => return End::Refused(error.to_string()),
@@ -243,16 +257,26 @@ impl Life {
             Err(problems) => return End::Refused(format!("{:?}", problems.0)),
         };
         mutants::plan(self.mutant, &mut plan);
+        router.fidelity.hold(&mutants::shown(self.mutant, &plan));
         let approved = match engine::approve(plan, &inventory, &CATALOGUE, Answer::Automatic) {
             Ok(approved) => approved,
             Err(refusal) => return End::Refused(refusal.to_string()),
         };
-        let mut ledger = Crooked::new(Store::unguarded(medium, &stack.name, &known), self.mutant);
+        let store = match lock {
+            Some(lock) => Store::new(medium, &stack.name, &known, lock),
+            None => Store::unguarded(medium, &stack.name, &known),
+        };
+        let mut ledger = Crooked::new(store, self.mutant);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut ledger);
         let settings = Settings { parallelism: 16, rollback: true, now };
         let ran =
             engine::apply(approved, stack, &inventory, &CATALOGUE, &mut books, &router, settings, stop, tell);
-        match Box::pin(ran).await {
+        let ran = Box::pin(ran).await;
+        let beyond = router.fidelity.beyond();
+        if !beyond.is_empty() {
+            return End::Unplanned(beyond);
+        }
+        match ran {
             Ok(outcome) => End::Ran(Some(outcome)),
             Err(error) => End::Unrecorded(format!("{error}: {}", error.source)),
         }
