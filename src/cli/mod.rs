@@ -33,6 +33,7 @@ mod show;
 mod signals;
 mod state;
 mod survey;
+mod trust;
 mod unlock;
 mod validate;
 mod workspace;
@@ -63,6 +64,7 @@ enum Command {
     Output(output::Output),
     Show(show::Show),
     Graph(graph::Graph),
+    Trust(trust::Trust),
     Import(import::Import),
     State(state::State),
     Unlock(unlock::Unlock),
@@ -141,6 +143,7 @@ impl Command {
             Self::Output(arguments) => arguments.run(context),
             Self::Show(arguments) => arguments.run(context),
             Self::Graph(arguments) => arguments.run(context),
+            Self::Trust(arguments) => arguments.run(context),
             Self::Import(arguments) => arguments.run(context),
             Self::State(arguments) => arguments.run(context),
             Self::Unlock(arguments) => arguments.run(context),

@@ -44,6 +44,12 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
 }
 
 impl Reach {
+    /// A copy of the sandbox's clouds, where this process serves them.
+    #[cfg(feature = "sandbox")]
+    pub(super) fn world(&self) -> Option<sandbox::World> {
+        self.session.as_ref()?.copy()
+    }
+
     /// Lets a sandbox of our own finish what it is answering, and ends it.
     #[cfg_attr(
         not(feature = "sandbox"),

@@ -14,6 +14,7 @@ mod functions;
 pub mod gcp;
 mod log;
 mod network;
+pub mod proof;
 mod server;
 mod simulation;
 mod transport;

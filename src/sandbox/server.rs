@@ -152,6 +152,11 @@ impl Session {
         self.own.as_ref().map(|own| &own.shared.wire)
     }
 
+    /// A copy of the clouds as they are, which goes its own way; where the server is this session's own.
+    pub fn copy(&self) -> Option<World> {
+        self.own.as_ref().and_then(|own| own.shared.copy())
+    }
+
     /// Ends a server of our own, once it has answered what it was asked.
     pub async fn close(mut self) {
         if let Some(own) = &mut self.own {

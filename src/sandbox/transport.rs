@@ -154,6 +154,11 @@ impl Shared {
         Some(dated(response, &date))
     }
 
+    /// A copy of the world; `None` once closed.
+    pub(super) fn copy(&self) -> Option<World> {
+        self.lock().as_ref().map(|open| open.world.copy())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,6 +16,7 @@ pub mod progress;
 mod style;
 pub mod summary;
 pub mod text;
+pub mod trust;
 mod value;
 
 pub use style::Style;

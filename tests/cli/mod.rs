@@ -6,4 +6,5 @@ mod rendering;
 mod road;
 mod saved;
 mod store;
+mod trust;
 mod usage;

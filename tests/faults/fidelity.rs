@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use mcm::model::{CloudId, Op, Plan, ResourceType};
+use mcm::model::{CloudId, Journal, Op, Plan, ResourceType};
 
 /// A change as it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,9 @@ pub struct Fidelity {
 }
 
 impl Fidelity {
-    /// From now on only what this plan shows may be changed.
-    pub fn hold(&self, plan: &Plan) {
+    /// From now on only what this plan shows may be changed, and what an unfinished run did: when this one fails, both
+    /// are undone.
+    pub fn hold(&self, plan: &Plan, unfinished: &Journal) {
         let shown = plan.steps.iter().map(|step| {
             let change = &plan.changes[step.change];
             let id = match step.op {
@@ -36,7 +37,11 @@ impl Fidelity {
             };
             (step.op, change.ty.clone(), id.cloned())
         });
-        *self.shown.lock().unwrap() = Some(shown.collect());
+        let intended = unfinished.deeds.iter().map(|deed| {
+            let intent = &deed.intent;
+            (intent.op, intent.ty.clone(), Some(intent.id.clone()))
+        });
+        *self.shown.lock().unwrap() = Some(shown.chain(intended).collect());
     }
 
     /// A change is about to be sent.

@@ -257,7 +257,7 @@ impl Life {
             Err(problems) => return End::Refused(format!("{:?}", problems.0)),
         };
         mutants::plan(self.mutant, &mut plan);
-        router.fidelity.hold(&mutants::shown(self.mutant, &plan));
+        router.fidelity.hold(&mutants::shown(self.mutant, &plan), &known.journal);
         let approved = match engine::approve(plan, &inventory, &CATALOGUE, Answer::Automatic) {
             Ok(approved) => approved,
             Err(refusal) => return End::Refused(refusal.to_string()),

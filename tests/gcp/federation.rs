@@ -240,6 +240,32 @@ fn the_grant_names_one_role_and_lets_in_no_other() {
 }
 
 #[test]
+fn a_proof_tells_who_is_let_in_and_leaves_nothing_behind() {
+    use mcm::sandbox::proof::{Claim, Who, prove};
+    let mut scene = Scene::new(&provider());
+    scene.grant(&role("writer"), &Json::Null);
+    let claim = Claim {
+        account: ACCOUNT.to_owned(),
+        role: "writer".to_owned(),
+        provider: audience().trim_start_matches("//iam.googleapis.com/").to_owned(),
+        service_account: EMAIL.to_owned(),
+    };
+    let records = |scene: &Scene| scene.world.records().count();
+    let before = records(&scene);
+    let let_in = |scene: &Scene| -> Vec<Who> {
+        let tried = prove(&scene.world, &claim);
+        assert_eq!(tried.len(), Who::ALL.len());
+        tried.into_iter().filter(|tried| tried.outcome.is_ok()).map(|tried| tried.who).collect()
+    };
+    assert_eq!(let_in(&scene), [Who::Role]);
+    scene.grant(&principals("*"), &Json::Null);
+    assert_eq!(let_in(&scene), [Who::Role, Who::Neighbour], "everyone of the account, and no one else");
+    scene.grant(&role("reader"), &Json::Null);
+    assert_eq!(let_in(&scene), [], "another role's grant");
+    assert_eq!(records(&scene), before);
+}
+
+#[test]
 fn mapping_and_condition_are_the_providers() {
     let mut provider = provider();
     provider["attributeMapping"] = json!({ "google.subject": "assertion.userid.extract('{id}:')", "attribute.account": "assertion.account" });

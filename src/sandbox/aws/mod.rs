@@ -27,7 +27,7 @@ mod xml;
 pub use lambda::invoke::{Invocation, Outcome, Then, complete, give_up, is_current};
 pub(in crate::sandbox) use lambda::invoke::{MOST_PAYLOAD, error_document};
 pub use lambda::queue::due;
-pub use session::{Keys, assume};
+pub use session::{Keys, assume, assume_named};
 
 use jiff::{SignedDuration, Timestamp};
 

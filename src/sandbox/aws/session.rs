@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::iam::{Role, role_by_arn, role_by_id};
+use super::iam::{Role, role_by_arn, role_by_id, role_by_name};
 use super::sigv4::Refused;
 use super::{Caller, ID_ALPHABET};
 use crate::sandbox::{Record, World};
@@ -52,6 +52,18 @@ pub struct Keys {
 /// whoever asks is the asker's to find out. `None` if there is no such role.
 pub fn assume(world: &mut World, role_arn: &str, name: &str, lasts: SignedDuration) -> Option<Keys> {
     let role = role_by_arn(world, role_arn)?;
+    Some(open(world, &role, name, lasts))
+}
+
+/// As [`assume`], by the role's name alone.
+pub fn assume_named(
+    world: &mut World,
+    account: &str,
+    role: &str,
+    name: &str,
+    lasts: SignedDuration,
+) -> Option<Keys> {
+    let role = role_by_name(world, account, role)?;
     Some(open(world, &role, name, lasts))
 }
 

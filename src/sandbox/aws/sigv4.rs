@@ -167,7 +167,7 @@ pub fn verify(
 }
 
 /// HMAC-SHA256.
-pub(super) fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+pub(in crate::sandbox) fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
     // An HMAC key of any length is valid; there is no error to meet.
     match <Hmac<Sha256> as Mac>::new_from_slice(key) {
         Ok(mut mac) => {
@@ -206,7 +206,7 @@ pub(super) fn instant(text: &str) -> Option<Timestamp> {
 }
 
 /// The key for a day, a region and a service.
-pub(super) fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
+pub(in crate::sandbox) fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
     let date = mac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
     let region = mac(&date, region.as_bytes());
     let service = mac(&region, service.as_bytes());

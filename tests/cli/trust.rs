@@ -1,0 +1,68 @@
+//! `mcm trust`: whom the trusts of a stack let in.
+
+use super::binary::{SMALL, folder, run};
+
+const TRUSTED: &str = "\
+stack: trusted
+clouds:
+  aws: { account: \"123456789012\", region: us-east-1 }
+  gcp: { project: trusted-project }
+resources:
+  worker:
+    type: AWS::IAM::Role
+    properties:
+      RoleName: trusted-worker
+      Path: /teams/
+      AssumeRolePolicyDocument:
+        Version: \"2012-10-17\"
+        Statement:
+          - { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: \"sts:AssumeRole\" }
+  iam-api: { type: serviceusage.googleapis.com/Service, properties: { name: iam.googleapis.com } }
+  sts-api: { type: serviceusage.googleapis.com/Service, properties: { name: sts.googleapis.com } }
+  credentials-api:
+    type: serviceusage.googleapis.com/Service
+    properties: { name: iamcredentials.googleapis.com }
+  writer:
+    type: iam.googleapis.com/ServiceAccount
+    properties: { accountId: trusted-writer }
+    dependsOn: [iam-api]
+trust:
+  worker-to-writer:
+    from: ${worker}
+    to: ${writer}
+    dependsOn: [iam-api, sts-api, credentials-api]
+";
+
+#[test]
+fn a_trust_is_proved_before_and_after_it_is_there_and_when_its_role_is_gone() {
+    let home = folder(TRUSTED);
+    let home = home.path();
+    let before = run(home, &["trust", "--sandbox"]).exits(0);
+    assert!(before.out.contains("(not deployed)"), "{}", before.out);
+    run(home, &["apply", "--sandbox", "--auto-approve"]).exits(0);
+    let number = mcm::sandbox::project_number("trusted-project");
+    let proved = run(home, &["trust", "--sandbox"]).exits(0);
+    insta::assert_snapshot!(proved.out.replace(&number, "NUMBER"));
+    assert!(proved.err.is_empty(), "{}", proved.err);
+    let told: serde_json::Value =
+        serde_json::from_str(&run(home, &["trust", "--json", "--sandbox"]).exits(0).out).unwrap();
+    let proofs = told["trust"][0]["proofs"].as_array().unwrap();
+    let let_in: Vec<bool> = proofs.iter().map(|proof| proof["let_in"].as_bool().unwrap()).collect();
+    assert_eq!(let_in, [true, false, false, false, false]);
+    assert!(proofs.iter().all(|proof| proof["holds"] == true));
+    // Trying leaves nothing behind.
+    run(home, &["plan", "--sandbox", "--detailed-exitcode"]).exits(0);
+    // The token exchange is switched off: nobody is let in, and that is wrong for one of them.
+    let without = TRUSTED.replace("  sts-api: { type: serviceusage.googleapis.com/Service, properties: { name: sts.googleapis.com } }\n", "");
+    std::fs::write(home.join("stack.yaml"), without.replace("sts-api, ", "")).unwrap();
+    run(home, &["apply", "--sandbox", "--auto-approve"]).exits(0);
+    let broken = run(home, &["trust", "--sandbox"]).exits(1);
+    assert!(broken.out.contains("WRONG  the role itself"), "{}", broken.out);
+}
+
+#[test]
+fn a_stack_without_trust_says_so() {
+    let home = folder(SMALL);
+    let told = run(home.path(), &["trust", "--sandbox"]).exits(0);
+    assert_eq!((told.out.as_str(), told.err.as_str()), ("", "The stack has no trust.\n"));
+}
