@@ -11,6 +11,7 @@ mod faults;
 mod gcp;
 mod golden;
 mod inputs;
+mod lambda;
 mod remote;
 mod support;
 mod tidy;

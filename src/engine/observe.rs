@@ -132,6 +132,7 @@ fn identified<'a>(
     for &address in order {
         let Some(resource) = resources.get(address) else { continue };
         let properties = view.resolve(&resource.properties);
+        let sealed = view.resolve_sealed(&resource.properties);
         let predicted = (resource.schema.predict)(&properties, &stack.clouds);
         let id = (resource.schema.identify)(&properties, &stack.clouds);
         let id = id.filter(|_| left.contains(address));
@@ -146,7 +147,7 @@ fn identified<'a>(
                     role: Role::Desired,
                     ty: &resource.ty,
                     id,
-                    desired: Some(properties.clone()),
+                    desired: Some(sealed),
                     secrets: secrets.contains(address),
                     owned,
                 });

@@ -19,6 +19,9 @@ pub use ambient::{Ambient, AwsKey};
 pub use dial::Dial;
 pub(crate) use kind::Kind;
 
+/// Hears a line of what a cloud says.
+pub type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Every resource type of this build.
 pub fn catalogue() -> Catalogue {
     Catalogue::new(aws::schemas().chain(gcp::schemas()).chain(azure::schemas()))
@@ -39,6 +42,14 @@ impl Router {
             aws: clouds.aws.clone().map(|place| aws::Aws::new(place, access.aws.clone())),
             gcp: clouds.gcp.clone().map(|place| gcp::Gcp::new(place, access.gcp.clone())),
             azure: clouds.azure.clone().map(|place| azure::Azure::new(place, access.azure.clone())),
+        }
+    }
+
+    /// Tells from now on what a cloud says of its own accord while something long is under way there: each resource of
+    /// a CloudFormation stack. Only the first listener counts.
+    pub fn watch(&self, listener: Listener) {
+        if let Some(aws) = &self.aws {
+            aws.watch(listener);
         }
     }
 

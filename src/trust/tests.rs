@@ -57,6 +57,7 @@ fn stack() -> Stack {
             resource(0, "lambda-role", Map::from([("RoleName".to_owned(), "shop-lambda".into())])),
             resource(1, "writer", Map::new()),
         ],
+        functions: Vec::new(),
         outputs: Vec::new(),
         variables: Map::new(),
         digest: Digest(String::new()),

@@ -112,6 +112,9 @@ fn inner(shape: &'static Shape) -> Option<&'static [Property]> {
     }
 }
 
+/// Types that need each other, a function and what runs it: `emulators/functions.rs` drives them together.
+const TOGETHER: &[&str] = &["AWS::CloudFormation::Stack", "MCM::Lambda::Code", "MCM::S3::BucketNotification"];
+
 /// Properties that mcm fills in itself.
 const FILLED_IN: &[(&str, &str)] = &[("MCM::S3::Content", "Files"), ("MCM::S3::Content", "Folder")];
 
@@ -121,7 +124,7 @@ const UNREAD: &[(&str, &str)] = &[("MCM::S3::Content", "Source")];
 #[test]
 fn no_property_of_any_type_is_forgotten() {
     let mut forgotten = Vec::new();
-    for schema in mcm::provider::catalogue().iter() {
+    for schema in mcm::provider::catalogue().iter().filter(|schema| !TOGETHER.contains(&schema.ty)) {
         let mut untouched = Vec::new();
         leaves(schema.properties, &[], &mut untouched);
         untouched.retain(|leaf| !FILLED_IN.contains(&(schema.ty, leaf[0])));

@@ -25,6 +25,7 @@ use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, Secret};
 
 /// The SDK's clients.
 pub(super) struct Clients {
+    pub(super) cloudformation: aws_sdk_cloudformation::Client,
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) s3: aws_sdk_s3::Client,
     pub(super) sts: aws_sdk_sts::Client,
@@ -95,6 +96,9 @@ fn clients(config: &SdkConfig) -> Clients {
         iam = iam.region(Region::from_static("us-east-1"));
     }
     Clients {
+        cloudformation: aws_sdk_cloudformation::Client::from_conf(
+            aws_sdk_cloudformation::config::Builder::from(config).interceptor(LoopbackOnly).build(),
+        ),
         iam: aws_sdk_iam::Client::from_conf(iam.build()),
         // An endpoint elsewhere has no host name for each bucket.
         s3: aws_sdk_s3::Client::from_conf(
