@@ -94,8 +94,10 @@ fn file(path: &Path, name: &str, digest: &mut Sha256, left: &mut u64) -> std::io
 /// the program; a file that is gone, or that cannot be read, makes no difference that could be seen.
 pub(super) fn outside(executable: &Path, package: &Package) -> Vec<(PathBuf, String)> {
     let Ok(text) = std::fs::read_to_string(executable.with_extension("d")) else { return Vec::new() };
+    // The compiler writes names as the source does: `bye/src/../../words.txt`.
     let elsewhere = dependencies(&text)
         .into_iter()
+        .filter_map(|path| path.canonicalize().ok())
         .filter(|path| !package.folders.iter().any(|folder| path.starts_with(folder)));
     elsewhere.take(OUTSIDE).filter_map(|path| digest_of(&path).map(|digest| (path, digest))).collect()
 }
