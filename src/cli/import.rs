@@ -11,7 +11,7 @@ use super::options::{LockOptions, Variables, address};
 use super::survey::{decide, survey};
 use super::workspace::{Loaded, Workspace};
 use super::{Context, reach, signals};
-use crate::engine::Request;
+use crate::engine::{self, Request};
 use crate::model::{
     Action, Address, CloudId, Condition, Diagnostic, ErrorKind, Ledger as _, Live, Mode, Nonce, OnDelete,
     Owned, Provider as _, Read, Resource, Standing, Value,
@@ -148,6 +148,7 @@ impl Import {
             dependencies: resource.dependencies(),
             protect: resource.lifecycle.protect.unwrap_or(false),
             retain: resource.lifecycle.on_delete == OnDelete::Retain,
+            sensitive: engine::sensitive_places(&resource.properties),
         })
     }
 }

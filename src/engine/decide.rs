@@ -1,7 +1,8 @@
 //! One resource: what it is now, what it shall be, hence what will happen to it. Pure.
 
-use super::diff::{diff, hide, normalise};
+use super::diff::{diff, normalise};
 use super::resolve::View;
+use super::secrecy::{hide, withhold};
 use super::undo;
 use crate::model::{
     Action, Address, Change, CloudId, Condition, Deletion, Diagnostic, Edit, Inventory, Lifecycle, Live, Map,
@@ -346,9 +347,8 @@ pub(super) fn released(
             .at(resource.and_then(|resource| resource.location.clone()))
             .hint("set `protect: false` in its entry and apply, then try again"));
     }
-    let before = normalise(schema, &live.properties);
-    // What the stack calls sensitive is so in what is deleted, too.
-    let before = resource.map_or_else(|| before.clone(), |resource| hide(&before, &resource.properties));
+    let desired = resource.map(|resource| &resource.properties);
+    let before = withhold(&normalise(schema, &live.properties), desired, owned, facts.stack);
     Ok(Some(change(Action::Delete, reason, Some(before))))
 }
 

@@ -4,7 +4,7 @@
 //! and empty texts count as absent, sets are sorted, documents take their type's canonical form. What is still
 //! different is drift or desire.
 
-use crate::model::{Absent, Edit, Map, Mutability, Path, Property, Schema, Secret, Shape, Value};
+use crate::model::{Absent, Edit, Map, Mutability, Path, Property, Schema, Shape, Value};
 
 /// A resource's properties in the form in which they are compared, shown and sent.
 pub fn normalise(schema: &Schema, properties: &Map) -> Map {
@@ -17,46 +17,6 @@ pub fn diff(schema: &Schema, before: &Map, after: &Map) -> Vec<Edit> {
     diff_object(schema.properties, &Path::default(), before, after, false, &mut edits);
     edits.sort_by(|left, right| left.path.cmp(&right.path));
     edits
-}
-
-/// What is live, with every text hidden where a secret is desired: it may be an older one, and a plan shows both sides.
-pub fn hide(live: &Map, desired: &Map) -> Map {
-    let hidden = |(name, value): (&String, &Value)| {
-        let value = match desired.get(name) {
-            Some(desired) => hide_value(value, desired),
-            None => value.clone(),
-        };
-        (name.clone(), value)
-    };
-    live.iter().map(hidden).collect()
-}
-
-fn hide_value(live: &Value, desired: &Value) -> Value {
-    match (live, desired) {
-        (Value::Text(text), Value::Secret(_)) => Value::Secret(Secret::new(text.clone())),
-        (Value::Map(live), Value::Map(desired)) => Value::Map(hide(live, desired)),
-        (Value::List(live), Value::List(desired)) => {
-            // Which item is whose counterpart is not known: what is secret in one is hidden in all.
-            let hide =
-                |item: &Value| desired.iter().fold(item.clone(), |item, desired| hide_value(&item, desired));
-            Value::List(live.iter().map(hide).collect())
-        }
-        (live, _) => live.clone(),
-    }
-}
-
-/// Properties as a request carries them: secrets in clear.
-pub fn expose(properties: &Map) -> Map {
-    properties.iter().map(|(name, value)| (name.clone(), expose_value(value))).collect()
-}
-
-fn expose_value(value: &Value) -> Value {
-    match value {
-        Value::Secret(secret) => Value::Text(secret.expose().to_owned()),
-        Value::List(items) => Value::List(items.iter().map(expose_value).collect()),
-        Value::Map(map) => Value::Map(expose(map)),
-        other => other.clone(),
-    }
 }
 
 fn object(properties: &[Property], given: &Map) -> Map {

@@ -11,6 +11,7 @@ mod plan;
 mod record;
 mod resolve;
 mod rollback;
+mod secrecy;
 mod step;
 mod undo;
 
@@ -20,3 +21,4 @@ pub use books::Books;
 pub use observe::{ObserveError, observe};
 pub use plan::{Request, outputs, plan};
 pub use rollback::{Undoing, rollback};
+pub use secrecy::places as sensitive_places;

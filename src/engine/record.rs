@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::{Books, schema_of};
 use super::decide::{is_protected, standing_mark};
-use super::diff::{hide, normalise};
+use super::diff::normalise;
 use super::resolve::{View, by_address, dependency_order, secrets_wanted};
+use super::secrecy::{places, withhold};
 use super::step::Task;
 use super::undo;
 use crate::model::{
     Action, Address, Catalogue, Change, CloudError, CloudId, Digest, Entry, ErrorKind, Holding, Image,
     Intent, Inventory, Ledger, Live, Map, Nonce, OnDelete, Op, Owned, Owner, Plan, Resource, Run, Schema,
-    Stack, Standing, Step,
+    Stack, Standing, Step, Value,
 };
 
 /// What one run knows, and the books it keeps.
@@ -58,8 +59,12 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             let Some(owned) = self.books.state.resources.get_mut(&resource.address) else { continue };
             let protect = is_protected(Some(resource.lifecycle), Some(owned));
             let retain = resource.lifecycle.on_delete == OnDelete::Retain;
-            if (owned.protect, owned.retain) != (protect, retain) {
-                (owned.protect, owned.retain) = (protect, retain);
+            let desired = normalise(resource.schema, &self.view.resolve(&resource.properties));
+            // What is not known yet may be a secret: until it is, what the state says stands.
+            let known = desired.values().all(Value::is_known);
+            let sensitive = if known { places(&desired) } else { owned.sensitive.clone() };
+            if (owned.protect, owned.retain) != (protect, retain) || owned.sensitive != sensitive {
+                (owned.protect, owned.retain, owned.sensitive) = (protect, retain, sensitive);
                 self.books.touch();
             }
         }
@@ -94,7 +99,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             past_pivot: step.id.0 >= self.plan.pivot,
             nonce: task.owner.nonce.clone(),
             undo: step.undo.clone(),
-            before: task.before.as_ref().map(|live| image(task.schema, live, desired)),
+            before: task.before.as_ref().map(|live| self.image(&task, live, desired)),
             shall: task.properties.clone(),
             request: Digest::of(&(task.op, &task.id, &task.properties, &task.owner.nonce)),
             owns: self.intended(&task, &owned),
@@ -240,6 +245,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             dependencies: resource.map(|resource| resource.dependencies()).unwrap_or_default(),
             protect: is_protected(lifecycle, recorded),
             retain: lifecycle.is_some_and(|lifecycle| lifecycle.on_delete == OnDelete::Retain),
+            sensitive: places(&task.properties),
         }
     }
 
@@ -261,8 +267,17 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             None if holding.current.as_ref().is_some_and(same) => holding.current = None,
             None => {}
         }
-        let wrote = live.map(|live| image(task.schema, live, Some(&task.properties)));
+        let wrote = live.map(|live| self.image(task, live, Some(&task.properties)));
         self.books.write(Entry::Done { deed: task.deed, wrote, owns: holding });
+    }
+
+    /// An object as the journal keeps it, without what is sensitive.
+    fn image(&self, task: &Task, live: &Live, desired: Option<&Map>) -> Image {
+        let state = &self.books.state;
+        let recorded = [state.resources.get(&task.address), state.replaced.get(&task.address)];
+        let owned = recorded.into_iter().flatten().find(|owned| owned.id == task.id);
+        let properties = normalise(task.schema, &live.properties);
+        Image { properties: withhold(&properties, desired, owned, self.stack), ..Image::of(live) }
     }
 
     /// Writes down a failed step. Where the object bears a mark, the mark tells later what happened; where it does
@@ -276,13 +291,6 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             _ => Entry::Failed { deed, untouched, why },
         });
     }
-}
-
-/// An object as the journal keeps it: what is sensitive in the stack is so here.
-fn image(schema: &Schema, live: &Live, desired: Option<&Map>) -> Image {
-    let properties = normalise(schema, &live.properties);
-    let properties = desired.map_or_else(|| properties.clone(), |desired| hide(&properties, desired));
-    Image { properties, ..Image::of(live) }
 }
 
 /// Whether an error says that a creation did not happen, not even in part.

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use super::apply::Stop;
 use super::books::{Books, owner, schema_of};
-use super::diff::{diff, hide, normalise};
+use super::diff::{diff, normalise};
+use super::secrecy::hide;
 use super::step::{Task, UNSEEN, appeared, perform};
 use super::undo;
 use crate::model::{
@@ -299,7 +300,10 @@ async fn put_back(
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
-    let Some(live) = read(task, clouds).await? else {
+    // Looked at as what it was: where several objects make one, the first that is different is told.
+    let desired = Some(&before.properties);
+    let request = Read { ty: &task.ty, id: &task.id, desired, secrets: false };
+    let Some(live) = clouds.read(request).await? else {
         return Err(Stay::Kept("it is not there any more".to_owned()));
     };
     if let Some(mark) = &live.owner

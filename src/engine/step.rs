@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::diff::{diff, expose, hide, normalise};
+use super::diff::{diff, normalise};
+use super::secrecy::{expose, hide};
 use crate::model::{
     Address, CloudError, CloudId, Condition, Create, DeedId, Delete, Edit, ErrorKind, Event, Live, Map, Op,
     Owner, Path, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,

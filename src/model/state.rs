@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CloudId, ResourceType};
+use super::{Address, CloudId, Map, ResourceType};
 
 /// The mark of one particular creation: 96 random bits as 24 hex digits.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub struct Owned {
     /// Leave it in place when the stack lets go of it.
     #[serde(default)]
     pub retain: bool,
+    /// Where it holds something sensitive: its properties' shape with only those places in it, and no secret.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub sensitive: Map,
 }
 
 /// What a stack owns: address -> identity. A second object for an address (while one replaces the other)

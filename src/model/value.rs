@@ -14,7 +14,7 @@ use super::Address;
 pub type Map = BTreeMap<String, Value>;
 
 /// A typed property.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Value {
     /// Explicitly nothing; treated as an absent property.
     #[default]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use mcm::model::{Address, CloudId, Ledger as _, LedgerError, Nonce, Owned, ResourceType, Standing, State};
+use mcm::model::{
+    Address, CloudId, Ledger as _, LedgerError, Map, Nonce, Owned, ResourceType, Standing, State,
+};
 use mcm::store::{self, Folder, Loaded, Lock, LockError, Medium as _, Place, Store, StoreError};
 
 use super::binary::{SMALL, run};
@@ -22,6 +24,7 @@ fn state(serial: u64) -> State {
         dependencies: [Address::resource("files")].into(),
         protect: false,
         retain: false,
+        sensitive: Map::new(),
     };
     State { resources: [(Address::resource("worker"), owned)].into(), serial, ..State::default() }
 }

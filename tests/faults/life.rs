@@ -10,7 +10,7 @@ use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, AzureAccess, Dial, GcpAccess, Router};
 use mcm::sandbox::{self, Accounts, Clock, Fault, Simulation, Traffic, Trouble, World};
 use mcm::stack::{Dialect, Given, Source};
-use mcm::store::{self, Store};
+use mcm::store::{self, Lock, Store};
 
 use serde_json::json;
 
@@ -217,7 +217,19 @@ impl Life {
     }
 
     async fn apply(&self, stack: &Stack, mode: Mode, stop: &Stop, tell: &(dyn Fn(Event) + Sync)) -> End {
-        let medium: Arc<dyn store::Medium> = Arc::new(self.disk.clone());
+        self.apply_over(Arc::new(self.disk.clone()), None, stack, mode, stop, tell).await
+    }
+
+    /// An apply that keeps its books in this medium, for as long as it holds the lock.
+    pub async fn apply_over(
+        &self,
+        medium: Arc<dyn store::Medium>,
+        lock: Option<&Lock>,
+        stack: &Stack,
+        mode: Mode,
+        stop: &Stop,
+        tell: &(dyn Fn(Event) + Sync),
+    ) -> End {
         let mut known = match store::load(&*medium, Some(&stack.name)).await {
             Ok(known) => known,
             Err(error) => return End::Refused(error.to_string()),
@@ -247,7 +259,11 @@ impl Life {
             Ok(approved) => approved,
             Err(refusal) => return End::Refused(refusal.to_string()),
         };
-        let mut ledger = Crooked::new(Store::unguarded(medium, &stack.name, &known), self.mutant);
+        let store = match lock {
+            Some(lock) => Store::new(medium, &stack.name, &known, lock),
+            None => Store::unguarded(medium, &stack.name, &known),
+        };
+        let mut ledger = Crooked::new(store, self.mutant);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut ledger);
         let settings = Settings { parallelism: 16, rollback: true, now };
         let ran =

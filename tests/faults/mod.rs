@@ -12,6 +12,7 @@ mod disk;
 mod image;
 mod life;
 mod mutants;
+mod races;
 mod scenarios;
 mod sweep;
 
@@ -75,6 +76,18 @@ fn a_fault_at_many_a_point() {
         return one(&name);
     }
     report(&scenarios(), |scenario| scenario.mishaps().into_iter().step_by(STRIDE).collect());
+}
+
+#[test]
+fn several_at_once() {
+    races::report(41);
+}
+
+#[test]
+#[ignore = "with `--profile sweep` it takes minutes"]
+fn several_at_once_in_every_order() {
+    races::report(1);
+    races::control(7);
 }
 
 #[test]

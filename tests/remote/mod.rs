@@ -11,7 +11,7 @@ mod medium;
 mod road;
 mod runs;
 mod servers;
-mod shelf;
+pub mod shelf;
 
 use std::time::Duration;
 

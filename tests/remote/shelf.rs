@@ -17,7 +17,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// Below which everything lies.
@@ -53,7 +53,22 @@ pub enum Cheat {
 
 /// The store. Clones are the same one.
 #[derive(Clone)]
-pub struct Shelf(Arc<Inner>);
+pub struct Shelf(Arc<Inner>, Option<Machine>);
+
+/// A machine that can be put to sleep: from then on nothing leaves it, and nothing reaches it.
+#[derive(Clone)]
+struct Machine {
+    asleep: watch::Receiver<bool>,
+    /// How long the store takes to answer it.
+    latency: Duration,
+}
+
+impl Machine {
+    async fn awake(&self) {
+        // Who puts it to sleep is there for as long as it is.
+        let _ = self.asleep.clone().wait_for(|asleep| !asleep).await;
+    }
+}
 
 struct Inner {
     store: InMemory,
@@ -80,7 +95,7 @@ impl Shelf {
     }
 
     pub fn with(skew_s: i64, cheat: Option<Cheat>) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             store: InMemory::new(),
             written: Mutex::default(),
             began: Instant::now(),
@@ -92,7 +107,13 @@ impl Shelf {
             blocked: Mutex::default(),
             sprung: Notify::new(),
             resume: Notify::new(),
-        }))
+        };
+        Self(Arc::new(inner), None)
+    }
+
+    /// As a machine that can be put to sleep sees it.
+    pub fn seen_by(&self, asleep: watch::Receiver<bool>, latency: Duration) -> Self {
+        Self(Arc::clone(&self.0), Some(Machine { asleep, latency }))
     }
 
     /// As one process sees it.
@@ -169,6 +190,15 @@ impl Shelf {
     }
 
     async fn call<T>(&self, torn: bool, act: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(machine) = &self.1 else { return self.answer(torn, act).await };
+        machine.awake().await;
+        tokio::time::sleep(machine.latency).await;
+        let answer = self.answer(torn, act).await;
+        machine.awake().await;
+        answer
+    }
+
+    async fn answer<T>(&self, torn: bool, act: impl Future<Output = Result<T>>) -> Result<T> {
         match self.next() {
             None => act.await,
             Some(Fault::Error) => Err(broken()),
