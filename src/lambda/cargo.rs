@@ -59,7 +59,7 @@ pub(super) async fn build(
     let Some(first) = packages.first() else { return Ok(BTreeMap::new()) };
     let mut command = cargo(settings);
     command.args(toolchain.arguments());
-    command.args(["--release", "--message-format", "json-render-diagnostics"]);
+    command.args(toolchain.profile()).args(["--message-format", "json-render-diagnostics"]);
     command.arg("--manifest-path").arg(first.root.join("Cargo.toml"));
     if first.root.join("Cargo.lock").is_file() {
         command.arg("--locked");
@@ -95,6 +95,8 @@ pub(super) async fn build(
 fn cargo(settings: &Settings) -> Command {
     let mut command = Command::new("cargo");
     command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
+    // What is built step by step differs from what is built at once.
+    command.env("CARGO_INCREMENTAL", "0");
     if let Some(path) = &settings.search_path {
         command.env("PATH", path);
     }

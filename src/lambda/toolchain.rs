@@ -70,6 +70,17 @@ impl Toolchain {
         }
     }
 
+    /// How it builds: as the workspace says for a release; for this machine, where the compiler is waited for and a
+    /// function's start is not, quickly and without what debuggers read.
+    pub(super) fn profile(&self) -> &'static [&'static str] {
+        match self {
+            Self::Plain { strict: false } => {
+                &["--config", "profile.dev.debug=false", "--config", "profile.dev.strip=true"]
+            }
+            Self::Plain { strict: true } | Self::Zig(_) => &["--release"],
+        }
+    }
+
     /// A name for files.
     pub(super) fn key(&self) -> String {
         match self {

@@ -134,6 +134,14 @@ impl Aws {
         Ok(&self.clients().await?.cloudformation)
     }
 
+    async fn cloudfront(&self) -> Result<&aws_sdk_cloudfront::Client, CloudError> {
+        Ok(&self.clients().await?.cloudfront)
+    }
+
+    async fn lambda(&self) -> Result<&aws_sdk_lambda::Client, CloudError> {
+        Ok(&self.clients().await?.lambda)
+    }
+
     async fn s3(&self) -> Result<&aws_sdk_s3::Client, CloudError> {
         Ok(&self.clients().await?.s3)
     }

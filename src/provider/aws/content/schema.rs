@@ -36,6 +36,12 @@ static PROPERTIES: &[Property] = &[
         "How long browsers may keep the files: `max-age=300`.",
     ),
     Property::new(
+        "Distribution",
+        Shape::Text(TextRule::matching("^[A-Z0-9]+$", "a distribution's id, such as `E2QWRUHAPOMQZL`")),
+        "The id of the CloudFront distribution that serves the bucket: it forgets the files that change.",
+    )
+    .unmanaged(),
+    Property::new(
         "Files",
         Shape::Map(&Shape::Object(FILE)),
         "Filled in by mcm: each object's key and content.",
