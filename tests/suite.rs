@@ -8,6 +8,7 @@ mod crash;
 mod emulators;
 mod engine;
 mod faults;
+mod functions;
 mod gcp;
 mod golden;
 mod inputs;

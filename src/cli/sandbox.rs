@@ -208,6 +208,8 @@ mod embedded {
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_FIRESTORE",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STS",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS",
         ] {
             lines.push((name, format!("{}/", endpoints.gcp)));
         }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::faults::Wire;
+use super::functions::{self, Runner};
 use super::log::Log;
 use super::transport::{self, Open, Shared};
 use super::{Accounts, Clock, World, files};
@@ -191,12 +192,18 @@ impl Session {
         }
         let [aws, gcp, azure] = <[String; 3]>::try_from(addresses).unwrap_or_default();
         let endpoints = Endpoints { aws, gcp, azure };
-        let listeners = bound
+        let folder = options.data.join("functions");
+        let runner = Runner::new(endpoints.clone(), folder.clone())
+            .map_err(|source| failed(format!("emptying {}", folder.display()), source))?;
+        let runner = Arc::new(runner);
+        let _ = shared.runner.set(Arc::clone(&runner));
+        let mut listeners: Vec<_> = bound
             .into_iter()
             .map(|(listener, cloud)| {
                 tokio::spawn(transport::serve(listener, cloud, Arc::clone(&shared), stopped.clone()))
             })
             .collect();
+        listeners.push(tokio::spawn(functions::deliver(Arc::clone(&shared), runner, stopped)));
         let description = options.data.join(DESCRIPTION);
         // From here on dropping the session closes the server.
         let session =
@@ -214,6 +221,9 @@ impl Drop for Own {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
         self.listeners.iter().for_each(JoinHandle::abort);
+        if let Some(runner) = self.shared.runner.get() {
+            runner.stop();
+        }
         // Before the lock is given free: afterwards the file may be another server's.
         let _ = std::fs::remove_file(&self.description);
         self.shared.close();

@@ -1,7 +1,7 @@
 //! Loopback sockets in front of the adapters: one listener for each cloud, and control requests on all of them.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,10 +12,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::aws::Invocation;
 use super::faults::{Fault, Traffic, Trouble, Wire, target};
+use super::functions::Runner;
 use super::log::Log;
 use super::{Accounts, Change, Request, Response, World, aws, azure, gcp};
 use crate::model::Cloud;
@@ -33,6 +35,10 @@ pub(super) struct Shared {
     /// Gone once the server is closed: whoever still has a connection then gets no answer.
     pub(super) open: Mutex<Option<Open>>,
     pub(super) wire: Wire,
+    /// Runs functions, where the sandbox is served; a simulation has none.
+    pub(super) runner: OnceLock<Arc<Runner>>,
+    /// Told when something is queued.
+    pub(super) wake: Notify,
     latency: Duration,
     /// Tells this server from another that may get its port one day.
     id: String,
@@ -48,7 +54,14 @@ pub(super) struct Open {
 
 impl Shared {
     pub(super) fn new(open: Open, latency: Duration, id: String) -> Self {
-        Self { open: Mutex::new(Some(open)), wire: Wire::default(), latency, id }
+        Self {
+            open: Mutex::new(Some(open)),
+            wire: Wire::default(),
+            runner: OnceLock::new(),
+            wake: Notify::new(),
+            latency,
+            id,
+        }
     }
 
     /// Ends it: from now on nothing reads or changes the world, and the folder is free.
@@ -73,23 +86,59 @@ impl Shared {
 
     /// Lets the cloud answer; what it changed is on disk before the answer is known. `None` once closed.
     fn handle(&self, cloud: Cloud, request: &Request) -> Option<Response> {
+        self.answered(|world| dispatch(cloud, world, request))
+    }
+
+    /// An answer that changes the world.
+    fn answered(&self, answer: impl FnOnce(&mut World) -> Response) -> Option<Response> {
+        let done = self.acted(|world| {
+            let date = world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            dated(answer(world), &date)
+        })?;
+        Some(done.unwrap_or_else(|error| {
+            plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("the sandbox cannot write: {error}\n"))
+        }))
+    }
+
+    /// Looks at the world, and changes it, for the sandbox's own ends. `None` once closed, or where nothing can be
+    /// written.
+    pub(super) fn act<T>(&self, act: impl FnOnce(&mut World) -> T) -> Option<T> {
+        self.acted(act)?.ok()
+    }
+
+    fn acted<T>(&self, act: impl FnOnce(&mut World) -> T) -> Option<io::Result<T>> {
         let mut guard = self.lock();
         let open = guard.as_mut()?;
         open.world.discard();
-        let response = dispatch(cloud, &mut open.world, request);
+        let done = act(&mut open.world);
         let log = &mut open.log;
         let write = |random: u64, changes: &[Change]| match log {
             Some((log, _)) => log.append(random, changes),
             None => Ok(()),
         };
-        let date = open.world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        match open.world.commit(write) {
-            Ok(()) => Some(dated(response, &date)),
-            Err(error) => Some(plain(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                &format!("the sandbox cannot write: {error}\n"),
-            )),
+        let committed = open.world.commit(write);
+        if open.world.take_wake() {
+            self.wake.notify_one();
         }
+        Some(committed.map(|()| done))
+    }
+
+    /// Has a function run, where an answer is a function's to give.
+    async fn finish(self: &Arc<Self>, mut response: Response) -> io::Result<Response> {
+        let Some(invocation) = response.extensions_mut().remove::<Invocation>() else { return Ok(response) };
+        let Some(runner) = self.runner.get() else { return Ok(response) };
+        let within = Duration::from_millis(invocation.answer_within_ms.map_or(u64::MAX, u64::from));
+        let (shared, runner, asked) = (Arc::clone(self), Arc::clone(runner), invocation.clone());
+        // A task of its own: a function runs to its end though its caller has gone.
+        let running = tokio::spawn(async move {
+            let outcome = runner.run(&shared, &invocation).await;
+            shared.answered(|world| aws::complete(world, &invocation, &outcome))
+        });
+        let response = match tokio::time::timeout(within, running).await {
+            Ok(done) => done.ok().flatten(),
+            Err(_) => self.answered(|world| aws::give_up(world, &asked)),
+        };
+        response.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
     }
 
     /// Lets the cloud answer as it would have before its last change, and change nothing.
@@ -181,7 +230,7 @@ pub(super) async fn connection(
 /// Answers one request; an error breaks the connection.
 async fn answer(
     cloud: Cloud,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     request: http::Request<Incoming>,
 ) -> io::Result<http::Response<Sent>> {
     let whole = |response: Response| response.map(|body| Either::Left(Full::new(body)));
@@ -200,7 +249,10 @@ async fn answer(
     tokio::time::sleep(shared.latency).await;
     let trouble = shared.wire.meet(cloud, &target);
     let cut = trouble == Some(Trouble::Cut);
-    let response = troubled(cloud, shared, &request, trouble).await;
+    let response = match troubled(cloud, shared, &request, trouble).await {
+        Ok(response) => shared.finish(response).await,
+        Err(error) => Err(error),
+    };
     let status = response.as_ref().map_or(0, |response| response.status().as_u16());
     shared.wire.note(Traffic { cloud, target, status, start_ms, end_ms: shared.wire.clock_ms() });
     response.map(if cut { half } else { whole })

@@ -58,6 +58,8 @@ pub struct World {
     clock: Clock,
     random: u64,
     accounts: Accounts,
+    /// Whether something waits to be done that no request asks for.
+    awake: bool,
 }
 
 impl World {
@@ -73,6 +75,7 @@ impl World {
             clock,
             random: seed,
             accounts,
+            awake: false,
         }
     }
 
@@ -168,6 +171,16 @@ impl World {
         self.accounts.azure.extend(accounts.azure.iter().map(|id| id.to_lowercase()));
     }
 
+    /// Says that there is something to be done that no request asks for: an event that is to be delivered.
+    pub fn wake(&mut self) {
+        self.awake = true;
+    }
+
+    /// Whether anybody has said so since this was last asked.
+    pub fn take_wake(&mut self) -> bool {
+        std::mem::take(&mut self.awake)
+    }
+
     /// Keeps large content and returns its name, the hexadecimal SHA-256 digest. Content that no record names
     /// any more is thrown away when the world is next opened.
     pub fn put_blob(&mut self, content: &Bytes) -> String {
@@ -243,6 +256,7 @@ impl World {
             clock: self.clock,
             random: self.random,
             accounts: self.accounts.clone(),
+            awake: self.awake,
         }
     }
 

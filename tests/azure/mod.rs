@@ -5,6 +5,7 @@ mod judges;
 mod provider;
 mod refusals;
 mod sandbox;
+mod vision;
 mod world;
 
 /// The subscription of these tests.

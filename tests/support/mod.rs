@@ -1,6 +1,7 @@
 //! What several suites share.
 
 pub mod lab;
+pub mod sign;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

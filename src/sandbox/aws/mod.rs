@@ -1,9 +1,9 @@
 //! The sandbox's AWS behind one endpoint: IAM, STS, S3, CloudFormation, Lambda, API Gateway's HTTP APIs, CloudFront,
-//! CloudWatch Logs' groups and SSM's parameters.
+//! CloudWatch Logs and SSM's parameters.
 //!
 //! The service is told by the signature's scope, as every AWS client states it; unsigned requests are told by
 //! their shape. Absences: no other service; the caller is always an administrator of its account, so no identity
-//! policy is ever evaluated (a bucket's policy is: it decides about others).
+//! policy is ever evaluated (a bucket's policy is: it decides about others). The session of a role may do as much.
 
 mod apigateway;
 mod chunked;
@@ -17,11 +17,17 @@ mod policy;
 mod query;
 mod rest;
 mod s3;
+mod session;
 pub mod sigv4;
 mod ssm;
 mod sts;
 mod tags;
 mod xml;
+
+pub use lambda::invoke::{Invocation, Outcome, Then, complete, give_up};
+pub(in crate::sandbox) use lambda::invoke::{MOST_PAYLOAD, error_document};
+pub use lambda::queue::due;
+pub use session::{Keys, assume};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +40,8 @@ struct Caller {
     account: String,
     /// Its access key's id.
     access_key: String,
+    /// The role that it has assumed; `None` for the account's administrator.
+    assumed: Option<session::Assumed>,
 }
 
 impl Caller {
@@ -42,12 +50,21 @@ impl Caller {
 
     /// The caller's ARN.
     fn arn(&self) -> String {
-        format!("arn:aws:iam::{}:user/{}", self.account, Self::USER)
+        match &self.assumed {
+            // The role's path is left out.
+            Some(session::Assumed { role, name, .. }) => {
+                format!("arn:aws:sts::{}:assumed-role/{role}/{name}", self.account)
+            }
+            None => format!("arn:aws:iam::{}:user/{}", self.account, Self::USER),
+        }
     }
 
     /// The caller's unique id.
     fn user_id(&self) -> String {
-        administrator_id(&self.account)
+        match &self.assumed {
+            Some(session::Assumed { id, name, .. }) => format!("{id}:{name}"),
+            None => administrator_id(&self.account),
+        }
     }
 }
 
@@ -57,6 +74,12 @@ pub fn handle(world: &mut World, request: &Request) -> Response {
         return s3::website::handle(world, request, bucket);
     }
     cloudformation::settle(world);
+    if let Some(api) = apigateway::serve::host(request) {
+        return apigateway::serve::handle(world, request, &api, None);
+    }
+    if let Some(distribution) = cloudfront::edge::host(world, request) {
+        return cloudfront::edge::handle(world, request, &distribution);
+    }
     match service(request).as_deref() {
         Some("s3") => s3::handle(world, request),
         Some("iam") => query::handle(world, request, &iam::SERVICE),
@@ -104,11 +127,29 @@ fn authenticate(
     request: &Request,
     skew: SignedDuration,
 ) -> Result<Option<(Caller, sigv4::Signed)>, sigv4::Refused> {
-    let signed = sigv4::verify(request, world.now(), skew, secret)?;
-    Ok(signed.and_then(|signed| {
-        let account = account_of(&signed.access_key)?.to_owned();
-        Some((Caller { account, access_key: signed.access_key.clone() }, signed))
-    }))
+    let secret = |access_key: &str| key_secret(world, access_key);
+    let Some(signed) = sigv4::verify(request, world.now(), skew, secret)? else { return Ok(None) };
+    let token = sigv4::security_token(request);
+    let caller = bearer(world, &signed.access_key, token.as_deref())?;
+    Ok(Some((caller, signed)))
+}
+
+/// The secret of an access key: an administrator's, or a session's.
+fn key_secret(world: &World, access_key: &str) -> Option<String> {
+    secret(access_key).or_else(|| session::secret(world, access_key))
+}
+
+/// Who bears an access key, with the token that goes along.
+fn bearer(world: &World, access_key: &str, token: Option<&str>) -> Result<Caller, sigv4::Refused> {
+    match account_of(access_key) {
+        // An administrator's key is no session's: no token belongs to it.
+        Some(_) if token.is_some() => Err(sigv4::Refused::InvalidToken),
+        Some(account) => {
+            let (account, access_key) = (account.to_owned(), access_key.to_owned());
+            Ok(Caller { account, access_key, assumed: None })
+        }
+        None => session::bearer(world, access_key, token),
+    }
 }
 
 /// The unique id of an account's administrator: follows from the account.

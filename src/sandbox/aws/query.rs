@@ -95,9 +95,6 @@ fn signed_by(world: &World, request: &Request, service: &Service) -> Result<(Cal
         let message = format!("Credential should be scoped to a valid region, not '{}'. ", signed.region);
         return Err(Error::new(403, "SignatureDoesNotMatch", message));
     }
-    if request.headers().contains_key("x-amz-security-token") {
-        return Err(invalid_token());
-    }
     Ok((caller, signed.region))
 }
 
@@ -111,7 +108,10 @@ fn refused(refused: sigv4::Refused) -> Error {
     match refused {
         sigv4::Refused::Malformed(message) => Error::new(400, "IncompleteSignature", message),
         sigv4::Refused::Scope(message) => mismatch(message),
-        sigv4::Refused::UnknownKey(_) => invalid_token(),
+        sigv4::Refused::UnknownKey(_) | sigv4::Refused::InvalidToken => invalid_token(),
+        sigv4::Refused::ExpiredToken => {
+            Error::new(403, "ExpiredToken", "The security token included in the request is expired")
+        }
         sigv4::Refused::Mismatch { .. } => mismatch(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
              Access Key and signing method. Consult the service documentation for details."

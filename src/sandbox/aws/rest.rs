@@ -84,7 +84,11 @@ fn refused(refused: sigv4::Refused) -> Error {
     let (code, message) = match refused {
         sigv4::Refused::Malformed(message) => ("IncompleteSignatureException", message),
         sigv4::Refused::Scope(message) => ("InvalidSignatureException", message),
-        sigv4::Refused::UnknownKey(_) => (
+        sigv4::Refused::ExpiredToken => (
+            "ExpiredTokenException",
+            "The security token included in the request is expired".to_owned(),
+        ),
+        sigv4::Refused::UnknownKey(_) | sigv4::Refused::InvalidToken => (
             "UnrecognizedClientException",
             "The security token included in the request is invalid.".to_owned(),
         ),

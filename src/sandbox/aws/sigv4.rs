@@ -73,6 +73,10 @@ pub enum Refused {
     },
     /// Header fields that must be signed are not.
     HeadersNotSigned(Vec<String>),
+    /// The security token is not that of the key's session, or the key has no session.
+    InvalidToken,
+    /// The session has ended.
+    ExpiredToken,
 }
 
 /// What the signature says, before it is verified.
@@ -94,6 +98,13 @@ pub fn is_signed(request: &Request) -> bool {
 pub fn service(request: &Request) -> Option<String> {
     let claim = claim(request).ok()??;
     claim.credential.split('/').nth_back(1).map(str::to_owned)
+}
+
+/// The security token that goes along with the key of a session.
+pub(super) fn security_token(request: &Request) -> Option<String> {
+    let header = request.headers().get("x-amz-security-token");
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    header.or_else(|| query_value(request, "X-Amz-Security-Token"))
 }
 
 /// Verifies a request's signature; `None` if it has none.
@@ -194,7 +205,8 @@ pub(super) fn instant(text: &str) -> Option<Timestamp> {
         .map(|zoned| zoned.timestamp())
 }
 
-fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
+/// The key for a day, a region and a service.
+pub(super) fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> [u8; 32] {
     let date = mac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
     let region = mac(&date, region.as_bytes());
     let service = mac(&region, service.as_bytes());

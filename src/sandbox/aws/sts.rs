@@ -1,8 +1,13 @@
-//! STS: who am I.
+//! STS: who am I, and the sessions of roles.
+
+use jiff::SignedDuration;
 
 use super::error::Error;
+use super::iam::role_by_arn;
+use super::policy::{Ask, Verdict, evaluate};
 use super::query::{Call, Service, parameters};
 use super::xml::Element;
+use super::{iso_seconds, session};
 use crate::sandbox::Request;
 
 /// The service. Every region has it.
@@ -22,6 +27,7 @@ pub(super) fn knows(request: &Request) -> bool {
 
 fn run(action: &str, call: &mut Call<'_>) -> Option<Result<Vec<Element>, Error>> {
     match action {
+        "AssumeRole" => Some(assume_role(call)),
         "GetCallerIdentity" => Some(get_caller_identity(call)),
         _ => None,
     }
@@ -35,4 +41,46 @@ fn get_caller_identity(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
         Element::leaf("UserId", call.caller.user_id()),
         Element::leaf("Account", &call.caller.account),
     ])
+}
+
+/// Whoever the role's trust policy admits becomes the role for a while. An absent role cannot be told from one whose
+/// trust says no.
+fn assume_role(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
+    let arn = call.form.need_text("RoleArn", 20..=2048, r"(?s).+");
+    let name = call.form.need_text("RoleSessionName", 2..=64, r"[\w+=,.@-]*");
+    let seconds = call.form.number("DurationSeconds", 900..=43_200).unwrap_or(3600);
+    call.form.finish()?;
+    let caller = &call.caller;
+    let (caller_arn, id) = (caller.arn(), caller.user_id());
+    let ask = Ask {
+        caller: Some((&caller_arn, &caller.account, &id)),
+        action: "sts:AssumeRole",
+        resource: "",
+        service: None,
+    };
+    let admits = |trust: &str| evaluate(&serde_json::from_str(trust).unwrap_or_default(), ask);
+    let role = role_by_arn(call.world, &arn).filter(|role| admits(&role.trust) == Verdict::Allowed);
+    let Some(role) = role else {
+        let message =
+            format!("User: {caller_arn} is not authorized to perform: sts:AssumeRole on resource: {arn}");
+        return Err(Error::new(403, "AccessDenied", message));
+    };
+    let (most, why) = match caller.assumed {
+        Some(_) => (3600, "the 1 hour session limit for roles assumed by role chaining"),
+        None => (role.max_session, "the MaxSessionDuration set for this role"),
+    };
+    if seconds > most {
+        let message = format!("The requested DurationSeconds exceeds {why}.");
+        return Err(Error::new(400, "ValidationError", message));
+    }
+    let keys = session::open(call.world, &role, &name, SignedDuration::from_secs(seconds.into()));
+    let credentials = Element::new("Credentials")
+        .text("AccessKeyId", keys.access_key_id)
+        .text("SecretAccessKey", keys.secret_access_key)
+        .text("SessionToken", keys.session_token)
+        .text("Expiration", iso_seconds(keys.expiration));
+    let user = Element::new("AssumedRoleUser")
+        .text("AssumedRoleId", format!("{}:{name}", role.id))
+        .text("Arn", format!("arn:aws:sts::{}:assumed-role/{}/{name}", role.account, role.name));
+    Ok(vec![credentials, user])
 }

@@ -263,6 +263,11 @@ pub(super) fn bad(message: String) -> Refusal {
 }
 
 impl NetworkAcls {
+    /// Whether a caller at this address reaches the account.
+    pub(super) fn admits(&self, address: &str) -> bool {
+        !self.default_action.eq_ignore_ascii_case("Deny") || self.ip_rules.iter().any(|rule| rule == address)
+    }
+
     /// As the service answers it.
     pub(super) fn show(&self) -> Json {
         let ip_rules: Vec<Json> = self.ip_rules.iter().map(|value| json!({ "value": value })).collect();

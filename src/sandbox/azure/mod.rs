@@ -1,4 +1,5 @@
-//! The sandbox's Azure: the resource manager with resource groups and Cognitive Services accounts.
+//! The sandbox's Azure: the resource manager with resource groups and Cognitive Services accounts, and the vision
+//! service of these.
 //!
 //! Written from the public cloud's rules and from recorded answers of it. Everything is strict: versions,
 //! tokens, names, unknown members, places, states. Long-running operations advance with every look at what they
@@ -15,6 +16,7 @@ mod locations;
 mod operations;
 mod subscriptions;
 mod view;
+mod vision;
 mod wire;
 
 use http::{Method, header};
@@ -24,6 +26,9 @@ use wire::{Answer, Call, Refusal, Reply};
 
 /// Answers one request.
 pub fn handle(world: &mut World, request: &Request) -> Response {
+    if let Some((host, words)) = vision::claims(request) {
+        return vision::handle(world, request, host.as_deref(), &words);
+    }
     let call = Call::new(request);
     let reply = answer(world, &call).unwrap_or_else(Reply::from);
     let id = world.uuid();

@@ -1,5 +1,7 @@
 //! The Common Expression Language as far as a service checks it when an expression is written: it must scan, its
-//! brackets must match, and it must refer to nothing but what the service provides.
+//! brackets must match, it must refer to nothing but what the service provides, and it must parse.
+
+use super::expression;
 
 /// Words of the language itself.
 const WORDS: &[&str] = &["true", "false", "null", "in"];
@@ -23,8 +25,8 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 /// Checks an expression that may refer to these variables; tells what is wrong.
-pub(super) fn check(expression: &str, variables: &[&str]) -> Result<(), String> {
-    let tokens = scan(expression)?;
+pub(super) fn check(text: &str, variables: &[&str]) -> Result<(), String> {
+    let tokens = scan(text)?;
     if tokens.is_empty() {
         return Err("the expression is empty".to_owned());
     }
@@ -61,7 +63,7 @@ pub(super) fn check(expression: &str, variables: &[&str]) -> Result<(), String> 
             Token::Punctuation(_) | Token::Literal => {}
         }
     }
-    if open.is_empty() { Ok(()) } else { Err("unexpected end of the expression".to_owned()) }
+    if open.is_empty() { expression::parse(text) } else { Err("unexpected end of the expression".to_owned()) }
 }
 
 /// Whether an expression reads anything of these variables.
@@ -109,7 +111,7 @@ fn scan(expression: &str) -> Result<Vec<Token>, String> {
         match letter {
             white if white.is_whitespace() => {}
             quote @ ('"' | '\'') => {
-                text(&mut letters, quote)?;
+                skip_text(&mut letters, quote)?;
                 tokens.push(Token::Literal);
             }
             digit if digit.is_ascii_digit() => {
@@ -131,7 +133,7 @@ fn scan(expression: &str) -> Result<Vec<Token>, String> {
 }
 
 /// Skips a string literal whose opening quote is read.
-fn text(letters: &mut impl Iterator<Item = char>, quote: char) -> Result<(), String> {
+fn skip_text(letters: &mut impl Iterator<Item = char>, quote: char) -> Result<(), String> {
     while let Some(letter) = letters.next() {
         if letter == '\\' {
             letters.next();

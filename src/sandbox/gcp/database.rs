@@ -195,6 +195,26 @@ fn absent(project: &Project, id: &str) -> Refusal {
     Refusal::new(Status::NotFound, format!("Project '{}' or database '{id}' does not exist.", project.id))
 }
 
+/// The unique id of a database, where its documents are Firestore's own and not Datastore's.
+pub(super) fn native(world: &World, project: &Project, id: &str) -> Result<String, Refusal> {
+    let Some(database) = operation::look::<Database>(world, &key(project, id)).now else {
+        let message = format!(
+            "The database {id} does not exist for project {0} Please visit \
+             https://console.cloud.google.com/datastore/setup?project={0} to add a Cloud Datastore or Cloud Firestore \
+             database. ",
+            project.id
+        );
+        return Err(Refusal::new(Status::NotFound, message));
+    };
+    if database.r#type != "FIRESTORE_NATIVE" {
+        return Err(Refusal::precondition(format!(
+            "The Cloud Firestore API is not available for Firestore in Datastore Mode database {}.",
+            name(project, id)
+        )));
+    }
+    Ok(database.uid)
+}
+
 fn show(world: &World, project: &Project, id: &str, database: &Database) -> Json {
     let recovery = database.point_in_time_recovery_enablement == "POINT_IN_TIME_RECOVERY_ENABLED";
     let retention = SignedDuration::from_secs(if recovery { 604_800 } else { 3600 });

@@ -60,6 +60,11 @@ fn single(kind: &Kind, value: &Json, path: &str) -> Result<Json, Refusal> {
         (Kind::Bool, _) => Err(mismatch(path, "TYPE_BOOL", value)),
         (Kind::Int32, _) => int32(value).ok_or_else(|| mismatch(path, "TYPE_INT32", value)),
         (Kind::Enum(words), Json::String(word)) if words.contains(&word.as_str()) => Ok(value.clone()),
+        // A number stands for the word too; the words are in the order of their numbers.
+        (Kind::Enum(words), Json::Number(number)) => {
+            let word = number.as_u64().and_then(|number| words.get(usize::try_from(number).ok()?));
+            word.map(|word| Json::from(*word)).ok_or_else(|| mismatch(path, "TYPE_ENUM", value))
+        }
         (Kind::Enum(_), _) => Err(mismatch(path, "TYPE_ENUM", value)),
         (Kind::List(of), Json::Array(items)) => {
             let item = |(index, item)| single(of, item, &format!("{path}[{index}]"));

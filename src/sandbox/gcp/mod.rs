@@ -1,11 +1,17 @@
-//! The sandbox's Google Cloud: IAM, Resource Manager, Service Usage and the administrator's part of Firestore.
+//! The sandbox's Google Cloud: IAM, Resource Manager, Service Usage, Firestore, and the token services by which an
+//! identity of AWS becomes a service account.
 //!
 //! One endpoint answers for all of them; the path tells which one is meant. Written from Google's documentation and
 //! discovery documents alone, so that it checks the provider and does not merely echo it.
 
+mod aws_identity;
 mod call;
+mod caller;
 mod cel;
+mod credentials;
 mod database;
+mod documents;
+mod expression;
 mod member;
 mod message;
 mod operation;
@@ -16,6 +22,7 @@ mod project;
 mod refusal;
 mod service;
 mod service_account;
+mod sts;
 
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
@@ -27,6 +34,9 @@ use refusal::{Refusal, Status, reply};
 
 /// Answers one request.
 pub fn handle(world: &mut World, request: &Request) -> Response {
+    if request.method() == http::Method::POST && request.uri().path() == "/v1/token" {
+        return sts::token(world, request);
+    }
     match answer(world, request) {
         Ok(json) => reply(StatusCode::OK, &json),
         Err(refusal) => refusal.into_response(),
@@ -35,6 +45,10 @@ pub fn handle(world: &mut World, request: &Request) -> Response {
 
 fn answer(world: &mut World, request: &Request) -> Result<Json, Refusal> {
     let call = Call::new(request);
+    if let Some(place) = documents::path(request) {
+        let by = caller::authenticate(world, &call, request)?;
+        return documents::answer(world, request, place, &by);
+    }
     let path = request.uri().path();
     // A verb of its own stands behind the last colon of the last segment: `…/pools/mine:undelete`.
     let (path, verb) = match path.rfind(':') {
@@ -47,7 +61,13 @@ fn answer(world: &mut World, request: &Request) -> Result<Json, Refusal> {
     let segments = path.trim_start_matches('/').split('/').map(decode).collect::<Result<Vec<_>, _>>();
     let segments = segments.map_err(|_| Refusal::invalid("The path is not UTF-8."))?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    call.authenticate(request)?;
+    let by = caller::authenticate(world, &call, request)?;
+    if let (["v1", "projects", project, "serviceAccounts", who], Some("generateAccessToken"), "POST") =
+        (segments.as_slice(), verb, request.method().as_str())
+    {
+        return credentials::generate(world, project, who, &call, &by);
+    }
+    by.administers(world, segments.get(2).copied())?;
     let answer = match segments.as_slice() {
         ["v1", "projects", project, "locations", "global", "workloadIdentityPools", rest @ ..] => {
             pool::answer(world, project, rest, verb, &call)

@@ -12,10 +12,11 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::call::{Call, typed};
-use super::member;
+use super::caller::{self, Caller};
 use super::message::{Field, Kind, Message};
 use super::project::Project;
 use super::refusal::{Refusal, Status};
+use super::{expression, member};
 use crate::sandbox::{Record, World};
 
 /// What a policy belongs to.
@@ -154,7 +155,31 @@ pub(super) fn set(world: &mut World, owner: &Owner, call: &Call<'_>) -> Result<J
     Ok(show(world, &policy, true))
 }
 
-/// `testIamPermissions`: the sandbox's only caller is the owner.
+/// Whether one of these roles is granted to the caller on what the policy belongs to. `resource` is the full name that
+/// conditions see. What custom roles contain is not known here: they grant nothing.
+pub(super) fn grants(world: &World, owner: &Owner, caller: &Caller, roles: &[&str], resource: &str) -> bool {
+    let members = caller::members(world, caller);
+    load(world, owner).bindings.iter().any(|binding| {
+        roles.contains(&binding.role.as_str())
+            && binding.members.iter().any(|member| members.contains(member))
+            && binding.condition.as_ref().is_none_or(|condition| holds(world, condition, resource))
+    })
+}
+
+/// A condition that cannot be evaluated does not hold.
+fn holds(world: &World, condition: &Condition, resource: &str) -> bool {
+    let request = json!({ "time": world.now().to_string() });
+    let (kind, service) = if resource.contains("/databases/") {
+        ("firestore.googleapis.com/Database", "firestore.googleapis.com")
+    } else {
+        ("iam.googleapis.com/ServiceAccount", "iam.googleapis.com")
+    };
+    let resource = json!({ "name": resource, "type": kind, "service": service });
+    let variables = [("request", request), ("resource", resource)];
+    expression::evaluate(&condition.expression, &variables) == Ok(Json::Bool(true))
+}
+
+/// `testIamPermissions`: only an owner gets here.
 pub(super) fn test(call: &Call<'_>) -> Result<Json, Refusal> {
     static REQUEST: [Field; 1] = [Field("permissions", Kind::List(&Kind::Text))];
     let fields = call.fields(&REQUEST)?;

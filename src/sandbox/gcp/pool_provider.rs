@@ -133,6 +133,25 @@ fn look(world: &World, project: &Project, pool: &str, id: &str) -> Seen<Provider
     seen
 }
 
+/// By what a provider lets identities in.
+pub(super) struct Rules {
+    /// The one AWS account, where it is a provider for AWS.
+    pub(super) aws_account: Option<String>,
+    pub(super) mapping: BTreeMap<String, String>,
+    pub(super) condition: String,
+}
+
+/// The rules of a provider that is neither disabled nor deleted.
+pub(super) fn in_force(world: &World, project: &Project, pool: &str, id: &str) -> Option<Rules> {
+    let provider = look(world, project, pool, id).now?;
+    let Provider { disabled, expire_time, aws, attribute_mapping, attribute_condition, .. } = provider;
+    (!disabled && expire_time.is_none()).then(|| Rules {
+        aws_account: aws.map(|aws| aws.account_id),
+        mapping: attribute_mapping,
+        condition: attribute_condition,
+    })
+}
+
 fn show(project: &Project, pool: &str, id: &str, provider: &Provider) -> Json {
     let mut json = Map::new();
     json.insert("name".to_owned(), json!(name(project, pool, id)));

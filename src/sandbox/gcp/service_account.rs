@@ -20,13 +20,13 @@ const QUOTA: usize = 100;
 /// A service account; its key is its unique id.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Account {
-    project: String,
+    pub(super) project: String,
     pub(super) unique_id: String,
     /// What stands before the `@`.
     local: String,
     display_name: String,
     description: String,
-    disabled: bool,
+    pub(super) disabled: bool,
     deleted: Option<Timestamp>,
 }
 
@@ -35,7 +35,8 @@ impl Record for Account {
 }
 
 impl Account {
-    fn email(&self) -> String {
+    /// Its e-mail address.
+    pub(super) fn email(&self) -> String {
         format!("{}@{}.iam.gserviceaccount.com", self.local, self.project)
     }
 
@@ -115,6 +116,11 @@ pub(super) fn live(world: &World, email: &str) -> Option<Account> {
     accounts.into_iter().find(|account| account.deleted.is_none() && account.email() == email)
 }
 
+/// The account of this unique id that is not deleted.
+pub(super) fn by_id(world: &World, unique_id: &str) -> Option<Account> {
+    world.get::<Account>(unique_id).filter(|account| account.deleted.is_none())
+}
+
 /// The account of this e-mail address or unique id. Where the project is `-`, an account that does not exist cannot be
 /// told from one that the caller may not see.
 fn find(world: &World, project: &str, who: &str, permission: &str) -> Result<Account, Refusal> {
@@ -126,8 +132,7 @@ fn find(world: &World, project: &str, who: &str, permission: &str) -> Result<Acc
             Some(place)
         }
     };
-    let account = if who.contains('@') { live(world, who) } else { world.get::<Account>(who) };
-    let account = account.filter(|account| account.deleted.is_none());
+    let account = if who.contains('@') { live(world, who) } else { by_id(world, who) };
     match (account, place) {
         (Some(account), None) => Ok(account),
         (Some(account), Some(place)) if account.project == place.id => Ok(account),

@@ -1,9 +1,14 @@
-//! API Gateway's control plane of HTTP APIs, over its REST protocol, version 2.
+//! API Gateway's HTTP APIs: their control plane, over its REST protocol, version 2, and their clients' side (`serve`).
 //!
 //! Absences: WebSocket APIs, authorizers, domain names, VPC links, models, deployments by hand, imports.
 
+mod answer;
 pub(super) mod api;
 pub(super) mod change;
+pub(super) mod serve;
+
+pub use answer::Waiting;
+pub(super) use answer::{complete, give_up};
 
 use std::collections::BTreeMap;
 

@@ -169,6 +169,7 @@ pub(in crate::sandbox::aws) fn invalidate(
             "Your request contains one or more invalid invalidation paths.",
         ));
     }
+    super::cache::forget(world, &distribution.id, &paths);
     let invalidation = Invalidation {
         id: format!("I{}", world.word(13, ID)),
         distribution: distribution.id.clone(),

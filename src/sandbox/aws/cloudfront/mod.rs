@@ -1,12 +1,18 @@
-//! CloudFront's control plane: distributions, origin access controls and invalidations over its REST protocol in XML.
+//! CloudFront: distributions, origin access controls and invalidations over its REST protocol in XML, and the browsers'
+//! side of distributions (`edge`).
 //!
 //! Absences: functions at the edge, key groups, policies beyond the managed ones (which are named and not looked up),
 //! streaming and staging distributions, tags but at creation.
 
+mod cache;
 pub(super) mod change;
 mod config;
 pub(super) mod distribution;
+pub(super) mod edge;
 mod show;
+
+pub use edge::Passing;
+pub(super) use edge::pass;
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ mod role_tags;
 mod trust;
 
 pub(super) use reach::{Wanted, delete_role, put_role};
-pub(super) use role::{role_by_arn, role_by_id, role_by_name};
+pub(super) use role::{Role, role_by_arn, role_by_id, role_by_name};
 pub(super) use trust::lets_service;
 
 use super::error::Error;

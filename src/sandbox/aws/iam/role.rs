@@ -22,9 +22,9 @@ pub(in crate::sandbox::aws) struct Role {
     pub(in crate::sandbox::aws) name: String,
     pub(super) created: Timestamp,
     pub(super) description: Option<String>,
-    pub(super) max_session: u32,
+    pub(in crate::sandbox::aws) max_session: u32,
     /// The trust policy, with its principals as they are kept.
-    pub(super) trust: String,
+    pub(in crate::sandbox::aws) trust: String,
     pub(super) boundary: Option<String>,
     pub(super) tags: Vec<(String, String)>,
     /// Inline policies by name, as they were put.

@@ -1,10 +1,14 @@
-//! Lambda's control plane: functions, versions, aliases and permissions over its REST protocol.
+//! Lambda: functions, versions, aliases, permissions and invocations over its REST protocol.
 //!
-//! Absences: images, layers, event source mappings, function URLs, concurrency, code signing. Nothing is executed here.
+//! Absences: images, layers, event source mappings, function URLs, reserved concurrency, code signing. Nothing is executed
+//! here: an invocation is handed to whoever serves the sandbox (see `invoke`, and `functions` beside the clouds).
 
 pub(super) mod change;
 pub(super) mod function;
+pub(super) mod invoke;
+mod journal;
 pub(super) mod permission;
+pub(super) mod queue;
 mod show;
 
 use std::collections::BTreeMap;
@@ -105,6 +109,10 @@ fn part(call: &mut Call<'_>, method: &Method, name: &str, rest: &[&str]) -> Resu
             Ok(answer(200, &json!({ "Versions": all })))
         }
         (&Method::POST, ["versions"]) => publish(call, &mut function),
+        (&Method::POST, ["invocations"]) => {
+            look(call.world, &mut function);
+            invoke::invoke(call, &function, &qualifier)
+        }
         (&Method::GET, ["policy"]) => {
             let statements = function.policies.get(&qualifier).ok_or_else(|| {
                 Error::new(404, "ResourceNotFoundException", "The resource you requested does not exist.")

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::super::error::Error;
+use super::super::policy::{Ask, Service, Verdict, evaluate};
 use super::change::{invalid, not_found, pattern};
 use super::function::Function;
 use crate::sandbox::World;
@@ -94,6 +95,24 @@ pub(in crate::sandbox::aws) fn remove_permission(
     }
     function.save(world);
     Ok(())
+}
+
+/// Whether a service may call what a qualifier stands for, on behalf of something of somebody's.
+pub(in crate::sandbox::aws) fn lets(
+    function: &Function,
+    qualifier: &str,
+    principal: &str,
+    source_arn: &str,
+    source_account: &str,
+) -> bool {
+    let Some(statements) = function.policies.get(qualifier) else { return false };
+    let ask = Ask {
+        caller: None,
+        action: "lambda:InvokeFunction",
+        resource: &function.qualified_arn(qualifier),
+        service: Some(Service { principal, source_arn, source_account }),
+    };
+    evaluate(&json!({ "Statement": statements }), ask) == Verdict::Allowed
 }
 
 fn principal_of(principal: &str) -> Result<Json, Error> {

@@ -1,4 +1,4 @@
-//! Whom a bucket's policy lets in or keeps out.
+//! Whom a bucket's policy lets in or keeps out, and whom a role's trust policy.
 
 use serde_json::{Map, Value as Json};
 
@@ -11,8 +11,21 @@ pub(in crate::sandbox::aws) struct Ask<'a> {
     pub(in crate::sandbox::aws) caller: Option<(&'a str, &'a str, &'a str)>,
     /// `s3:GetObject`.
     pub(in crate::sandbox::aws) action: &'a str,
-    /// The bucket's or the object's ARN.
+    /// The bucket's or the object's ARN; empty where a role's trust is judged.
     pub(in crate::sandbox::aws) resource: &'a str,
+    /// The service of AWS that asks, where one does on its own.
+    pub(in crate::sandbox::aws) service: Option<Service<'a>>,
+}
+
+/// A service of AWS, and on behalf of what it asks.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sandbox::aws) struct Service<'a> {
+    /// `s3.amazonaws.com`.
+    pub(in crate::sandbox::aws) principal: &'a str,
+    /// The ARN of the bucket, the API or the distribution.
+    pub(in crate::sandbox::aws) source_arn: &'a str,
+    /// Whose that is.
+    pub(in crate::sandbox::aws) source_account: &'a str,
 }
 
 /// What the policy says to it.
@@ -108,7 +121,8 @@ fn applies(statement: &Map<String, Json>, ask: Ask<'_>) -> bool {
     let on = match (statement.get("Resource"), statement.get("NotResource")) {
         (Some(resources), _) => any(resources, ask.resource, false),
         (None, Some(resources)) => !any(resources, ask.resource, false),
-        (None, None) => false,
+        // A trust policy names no resource: it is that of the role it belongs to.
+        (None, None) => ask.resource.is_empty(),
     };
     whom && what && on && statement.get("Condition").is_none_or(|condition| holds(condition, ask))
 }
@@ -117,6 +131,10 @@ fn is_meant(principal: &Json, ask: Ask<'_>) -> bool {
     if is_everybody(principal) {
         return true;
     }
+    if let Some(service) = ask.service {
+        let named = principal.get("Service").into_iter().flat_map(each);
+        return named.filter_map(Json::as_str).any(|name| name == service.principal);
+    }
     let Some((arn, account, id)) = ask.caller else { return false };
     let root = format!("arn:aws:iam::{account}:root");
     principal
@@ -124,7 +142,7 @@ fn is_meant(principal: &Json, ask: Ask<'_>) -> bool {
         .into_iter()
         .flat_map(each)
         .filter_map(Json::as_str)
-        .any(|text| text == arn || text == id || text == root)
+        .any(|text| text == arn || text == id || text == root || id.split(':').next() == Some(text))
 }
 
 /// Whether all tests of a condition hold. What the sandbox cannot know of a request is absent from it.
@@ -158,6 +176,10 @@ fn known(key: &str, ask: Ask<'_>) -> Option<String> {
         "aws:sourceip" => Some("127.0.0.1".to_owned()),
         "aws:principalarn" => ask.caller.map(|(arn, _, _)| arn.to_owned()),
         "aws:principalaccount" => ask.caller.map(|(_, account, _)| account.to_owned()),
+        "aws:sourcearn" => ask.service.map(|service| service.source_arn.to_owned()),
+        "aws:sourceaccount" => ask.service.map(|service| service.source_account.to_owned()),
+        "aws:principalservicename" => ask.service.map(|service| service.principal.to_owned()),
+        "aws:principalisawsservice" => Some(ask.service.is_some().to_string()),
         "aws:userid" => ask.caller.map(|(_, _, id)| id.to_owned()),
         "aws:principaltype" => Some(if ask.caller.is_some() { "User" } else { "Anonymous" }.to_owned()),
         _ => None,
@@ -169,7 +191,7 @@ fn text(value: &Json) -> String {
 }
 
 /// Matches `*` and `?`, in time linear in the product of the lengths.
-fn is_like(pattern: &str, text: &str) -> bool {
+pub(in crate::sandbox::aws) fn is_like(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut from) = (0, 0);
     let mut star = None;

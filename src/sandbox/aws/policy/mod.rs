@@ -5,7 +5,7 @@ mod grammar;
 mod principal;
 mod services;
 
-pub(super) use evaluate::{Ask, Verdict, evaluate, is_public};
+pub(super) use evaluate::{Ask, Service, Verdict, evaluate, is_like, is_public};
 pub(super) use grammar::{Kind, check};
 pub(super) use principal::{show_principals, store_principals};
 

@@ -67,6 +67,7 @@ fn is_allowed(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str) -> bool
         caller: identity.as_ref().map(|(arn, account, id)| (arn.as_str(), *account, id.as_str())),
         action,
         resource: &resource(&bucket.name, key),
+        service: None,
     };
     match evaluate(&document, ask) {
         Verdict::Denied => false,

@@ -49,7 +49,7 @@ pub(super) fn copy(call: &mut Call<'_>) -> Result<Response, Error> {
         .text("ChecksumType", content.checksum.kind());
     let response = write::describe(document(result), &content);
     let key = call.key.clone();
-    let version = object::add(call, &bucket, &key, Some(content));
+    let version = object::add(call, &bucket, &key, Some(content), "ObjectCreated:Copy");
     let response = maybe(response, "x-amz-copy-source-version-id", from_version);
     Ok(version_header(response, &bucket, &version))
 }

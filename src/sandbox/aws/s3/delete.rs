@@ -3,6 +3,7 @@
 use super::super::error::Error;
 use super::super::xml::{self, Element};
 use super::answer::{document, empty, with};
+use super::events::{self, Happening};
 use super::record::{Bucket, Object, Versioning, object_key};
 use super::{Call, access, checksum, config, object};
 use crate::sandbox::Response;
@@ -70,13 +71,21 @@ fn delete(call: &mut Call<'_>, bucket: &Bucket, key: &str, version: Option<&str>
             Deleted { version: Some(version.to_owned()), marker: remove(call, bucket, key, version) }
         }
         (None, Versioning::Off) => {
-            call.world.remove::<Object>(&object_key(&bucket.name, key));
+            if call.world.remove::<Object>(&object_key(&bucket.name, key)) {
+                tell(call, bucket, key, "null");
+            }
             Deleted { version: None, marker: false }
         }
         (None, Versioning::Enabled | Versioning::Suspended) => {
-            Deleted { version: Some(object::add(call, bucket, key, None)), marker: true }
+            let made = object::add(call, bucket, key, None, "ObjectRemoved:DeleteMarkerCreated");
+            Deleted { version: Some(made), marker: true }
         }
     }
+}
+
+/// Tells of what is gone.
+fn tell(call: &mut Call<'_>, bucket: &Bucket, key: &str, version: &str) {
+    events::tell(call, bucket, &Happening { event: "ObjectRemoved:Delete", key, version, content: None });
 }
 
 /// Removes a version; returns whether it was a delete marker.
@@ -85,6 +94,7 @@ fn remove(call: &mut Call<'_>, bucket: &Bucket, key: &str, version: &str) -> boo
     let Some(mut object) = call.world.get::<Object>(&place) else { return false };
     let Some(index) = object.versions.iter().position(|kept| kept.id == version) else { return false };
     let removed = object.versions.remove(index);
+    tell(call, bucket, key, version);
     if object.versions.is_empty() {
         call.world.remove::<Object>(&place);
     } else {

@@ -9,12 +9,17 @@ mod bucket;
 mod checksum;
 mod config;
 mod copy;
+mod cors;
 mod delete;
+mod events;
 mod list;
 mod multipart;
+mod multipart_form;
 mod multipart_read;
 mod object;
+pub(super) mod origin;
 mod policy;
+mod post;
 mod reach;
 mod read;
 mod record;
@@ -82,8 +87,13 @@ pub(super) fn handle(world: &mut World, request: &Request) -> Response {
     let id = world.word(16, b"0123456789ABCDEFGHJKMNPQRSTVWXYZ");
     let host_id = format!("{}=", world.hex(75));
     let resource = request.uri().path().to_owned();
-    let mut response = answer(world, request)
-        .unwrap_or_else(|error| failure(&error, request.method(), &resource, &id, &host_id));
+    let answered = if cors::is_preflight(request) {
+        cors::preflight(world, request)
+    } else {
+        answer(world, request).map(|response| cors::apply(world, request, response))
+    };
+    let mut response =
+        answered.unwrap_or_else(|error| failure(&error, request.method(), &resource, &id, &host_id));
     let headers = response.headers_mut();
     for (name, value) in [("x-amz-request-id", id.as_str()), ("x-amz-id-2", &host_id), ("server", "AmazonS3")]
     {
@@ -99,9 +109,6 @@ fn answer(world: &mut World, request: &Request) -> Result<Response, Error> {
         Ok(signed) => signed,
         Err(refused) => return Err(denied(request, refused)),
     };
-    if request.headers().contains_key("x-amz-security-token") {
-        return Err(Error::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."));
-    }
     let Decoded { body, trailers } = match &signed {
         Some((_, signed)) => decode(request, signed)?,
         None => Decoded { body: request.body().clone(), trailers: Vec::new() },
@@ -170,6 +177,10 @@ fn denied(request: &Request, refused: sigv4::Refused) -> Error {
             "AuthorizationHeaderMalformed",
             format!("The authorization header is malformed; {message}"),
         ),
+        sigv4::Refused::InvalidToken => {
+            Error::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+        }
+        sigv4::Refused::ExpiredToken => Error::new(400, "ExpiredToken", "The provided token has expired."),
         sigv4::Refused::UnknownKey(key) => {
             Error::new(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
                 .detail("AWSAccessKeyId", key)
@@ -249,6 +260,7 @@ fn route_bucket(call: &mut Call<'_>) -> Result<Response, Error> {
         Method::PUT => bucket::create(call),
         Method::DELETE => bucket::delete(call),
         Method::POST if call.has("delete") => delete::many(call),
+        Method::POST if post::is_form(call.request) => post::put(call),
         _ => Err(not_allowed()),
     }
 }

@@ -150,7 +150,7 @@ pub(super) fn complete(call: &mut Call<'_>) -> Result<Response, Error> {
         .text("ChecksumType", content.checksum.kind());
     let response = with(document(result), "x-amz-server-side-encryption", &content.encryption);
     let key = call.key.clone();
-    let version = object::add(call, &bucket, &key, Some(content));
+    let version = object::add(call, &bucket, &key, Some(content), "ObjectCreated:CompleteMultipartUpload");
     Ok(version_header(response, &bucket, &version))
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::error::Error;
 use super::answer::http_date;
+use super::events::{self, Happening};
 use super::record::{Bucket, Content, Object, Version, Versioning, object_key};
 use super::{Call, not_allowed};
 
@@ -45,8 +46,14 @@ pub(super) fn find_named(
     }
 }
 
-/// Puts content on top as the bucket's versioning has it, and returns the version's id.
-pub(super) fn add(call: &mut Call<'_>, bucket: &Bucket, key: &str, content: Option<Content>) -> String {
+/// Puts content on top as the bucket's versioning has it, tells of it, and returns the version's id.
+pub(super) fn add(
+    call: &mut Call<'_>,
+    bucket: &Bucket,
+    key: &str,
+    content: Option<Content>,
+    event: &'static str,
+) -> String {
     let id = match bucket.versioning() {
         Versioning::Enabled => version_id(call),
         Versioning::Off | Versioning::Suspended => "null".to_owned(),
@@ -56,8 +63,11 @@ pub(super) fn add(call: &mut Call<'_>, bucket: &Bucket, key: &str, content: Opti
     if id == "null" {
         object.versions.retain(|version| version.id != "null");
     }
+    let told = content.as_ref().map(|content| (content.size, content.etag.clone()));
     object.versions.insert(0, Version { id: id.clone(), modified: call.world.now(), content });
     call.world.put(&place, &object);
+    let content = told.as_ref().map(|(size, etag)| (*size, etag.as_str()));
+    events::tell(call, bucket, &Happening { event, key, version: &id, content });
     id
 }
 

@@ -127,7 +127,12 @@ fn routed(call: &Call<'_>, site: &Element, status: Option<u16>) -> Option<Respon
     None
 }
 
-fn shown(call: &Call<'_>, version: &Version, content: &Content, status: u16) -> Result<Response, Error> {
+pub(super) fn shown(
+    call: &Call<'_>,
+    version: &Version,
+    content: &Content,
+    status: u16,
+) -> Result<Response, Error> {
     if let Some(location) = content.headers.get("x-amz-website-redirect-location") {
         return Ok(redirect(301, location));
     }

@@ -56,7 +56,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Response, Error> {
     let content = content(call, &body, said, checksum);
     let response = describe(with(empty(200), "etag", format!("\"{}\"", content.etag)), &content);
     let key = call.key.clone();
-    let version = object::add(call, &bucket, &key, Some(content));
+    let version = object::add(call, &bucket, &key, Some(content), "ObjectCreated:Put");
     Ok(version_header(response, &bucket, &version))
 }
 

@@ -48,6 +48,7 @@ type Checked = fn(&mut Check<'_>) -> Result<Element, Error>;
 /// What a check may look at.
 pub(super) struct Check<'a> {
     world: &'a mut World,
+    bucket: &'a Bucket,
     document: &'a Element,
 }
 
@@ -301,7 +302,7 @@ pub(super) fn set(
         return Err(malformed());
     }
     let check = resource.check.ok_or_else(not_implemented)?;
-    let shown = check(&mut Check { world: call.world, document })?;
+    let shown = check(&mut Check { world: call.world, bucket, document })?;
     if shown.children.is_empty() && matches!(resource.absent, Absent::Empty) {
         bucket.config.remove(name);
     } else {

@@ -1,8 +1,10 @@
-//! Notifications. There is no destination in the sandbox that S3 could validate, but for the event bus.
+//! Notifications. Functions are the destinations that the sandbox plays: S3 has to be allowed to call one when the
+//! configuration is put. The event bus is taken, and nothing listens to it.
 
 use super::super::super::error::Error;
 use super::super::super::xml::Element;
-use super::{Check, invalid, one_of, only, plain, required};
+use super::super::events;
+use super::{Check, invalid, one_of, only, optional, plain, required};
 
 pub(super) fn check(check: &mut Check<'_>) -> Result<Element, Error> {
     const DESTINATIONS: [(&str, &str); 3] = [
@@ -14,19 +16,50 @@ pub(super) fn check(check: &mut Check<'_>) -> Result<Element, Error> {
     let kinds =
         DESTINATIONS.iter().map(|(kind, _)| *kind).chain(["EventBridgeConfiguration"]).collect::<Vec<_>>();
     only(document, &kinds)?;
+    let mut wrong: Option<Error> = None;
     for (kind, destination) in DESTINATIONS {
-        if let Some(configuration) = document.all(kind).next() {
-            return Err(refuse(configuration, destination)?);
+        for configuration in document.all(kind) {
+            let arn = check_form(configuration, destination)?;
+            let reached =
+                kind == "CloudFunctionConfiguration" && events::may_call(check.world, check.bucket, &arn);
+            if !reached {
+                // All that cannot be reached are told in one refusal.
+                let error = wrong.take().unwrap_or_else(|| {
+                    invalid("Unable to validate the following destination configurations")
+                });
+                let why = "Not authorized to invoke function, or the destination does not exist.";
+                wrong = Some(error.detail("ArgumentName", arn).detail("ArgumentValue", why));
+            }
         }
     }
-    Ok(plain(document))
+    if let Some(error) = wrong {
+        return Err(error);
+    }
+    let functions = document.all("CloudFunctionConfiguration").collect::<Vec<_>>();
+    for (index, one) in functions.iter().enumerate() {
+        if functions[..index].iter().any(|other| overlap(one, other)) {
+            return Err(invalid(
+                "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes are \
+                 overlapping for the same event type.",
+            ));
+        }
+    }
+    let mut shown = plain(document);
+    for configuration in &mut shown.children {
+        if configuration.name != "EventBridgeConfiguration" && configuration.child("Id").is_none() {
+            let id = check.world.uuid();
+            configuration.children.insert(0, Element::leaf("Id", id));
+        }
+    }
+    Ok(shown)
 }
 
-/// Why a configuration is refused: for its form, or because its destination is not there.
-fn refuse(configuration: &Element, destination: &str) -> Result<Error, Error> {
+/// Checks what a configuration says by itself; returns its destination.
+fn check_form(configuration: &Element, destination: &str) -> Result<String, Error> {
     const EVENTS: [&str; 4] =
         ["s3:ObjectCreated:", "s3:ObjectRemoved:", "s3:ObjectTagging:", "s3:LifecycleExpiration:"];
     only(configuration, &["Id", "Event", "Filter", destination])?;
+    optional(configuration, "Id")?;
     let arn = required(configuration, destination)?;
     if !arn.starts_with("arn:aws:") {
         return Err(invalid("The ARN could not be parsed").detail("ArgumentValue", arn));
@@ -38,9 +71,7 @@ fn refuse(configuration: &Element, destination: &str) -> Result<Error, Error> {
         }
     }
     check_filter(configuration)?;
-    Ok(invalid("Unable to validate the following destination configurations")
-        .detail("ArgumentName", arn)
-        .detail("ArgumentValue", "The destination does not exist, or S3 may not use it."))
+    Ok(arn.to_owned())
 }
 
 fn check_filter(configuration: &Element) -> Result<(), Error> {
@@ -54,4 +85,24 @@ fn check_filter(configuration: &Element) -> Result<(), Error> {
         required(rule, "Value")?;
     }
     Ok(())
+}
+
+/// Whether some event of some key would be both configurations'.
+fn overlap(one: &Element, other: &Element) -> bool {
+    let starts = |left: &str, right: &str| left.starts_with(right) || right.starts_with(left);
+    let ends = |left: &str, right: &str| left.ends_with(right) || right.ends_with(left);
+    let events = one.all("Event").any(|event| {
+        let event = event.text.trim_end_matches('*');
+        other.all("Event").any(|also| starts(event, also.text.trim_end_matches('*')))
+    });
+    events
+        && starts(&filter(one, "prefix"), &filter(other, "prefix"))
+        && ends(&filter(one, "suffix"), &filter(other, "suffix"))
+}
+
+fn filter(configuration: &Element, name: &str) -> String {
+    let rules = configuration.all("Filter").flat_map(|filter| filter.all("S3Key"));
+    let mut rules = rules.flat_map(|key| key.all("FilterRule"));
+    let rule = rules.find(|rule| rule.value("Name").is_some_and(|found| found.eq_ignore_ascii_case(name)));
+    rule.and_then(|rule| rule.value("Value")).unwrap_or_default().to_owned()
 }

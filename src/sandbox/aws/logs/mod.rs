@@ -1,6 +1,11 @@
-//! CloudWatch Logs: groups.
+//! CloudWatch Logs: groups, streams and events.
 //!
-//! Absences: streams and events, metric filters, subscriptions, log classes beyond the standard one.
+//! Absences: metric filters, subscriptions, queries, live tails, log classes beyond the standard one; and a group's
+//! retention is kept but nothing is deleted by it (a group keeps its newest events, see `events`).
+
+mod events;
+
+pub(super) use events::append;
 
 use std::collections::BTreeMap;
 
@@ -99,7 +104,9 @@ pub(super) fn retain(world: &mut World, group: &mut Group, days: Option<u32>) ->
 
 /// Deletes a group.
 pub(super) fn delete(world: &mut World, account: &str, region: &str, name: &str) -> Result<(), Error> {
-    if world.remove::<Group>(&key(account, region, name)) { Ok(()) } else { Err(absent()) }
+    let key = key(account, region, name);
+    events::forget(world, &key);
+    if world.remove::<Group>(&key) { Ok(()) } else { Err(absent()) }
 }
 
 fn absent() -> Error {
@@ -150,6 +157,15 @@ fn run(action: &str, call: &mut Call<'_>) -> Result<Response, Error> {
             let all = call.world.list::<Group>(&format!("{account}/{region}/"));
             let found = all.into_iter().find(|(_, group)| group.arn() == arn).ok_or_else(absent)?;
             Ok(answer(200, &json!({ "tags": found.1.tags })))
+        }
+        "CreateLogStream" | "DescribeLogStreams" | "FilterLogEvents" | "GetLogEvents" | "PutLogEvents" => {
+            let name = match (name, body["logGroupIdentifier"].as_str()) {
+                ("", Some(given)) => given.trim_end_matches(":*").rsplit(':').next().unwrap_or_default(),
+                (name, _) => name,
+            };
+            let place = key(&account, &region, name);
+            find(call.world, &account, &region, name).ok_or_else(absent)?;
+            events::run(call.world, action, &place, &body)
         }
         _ => Err(Error::new(400, "UnknownOperationException", format!("The sandbox does not play {action}"))),
     }

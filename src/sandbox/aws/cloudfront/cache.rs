@@ -1,0 +1,151 @@
+//! What a distribution keeps of its origins' answers, and for how long.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::distribution::{Behaviour, Distribution};
+use crate::sandbox::{Record, Response, World};
+
+/// A distribution keeps so many answers; the oldest goes.
+const MOST: usize = 1000;
+/// Managed policies by id, with their least, usual and longest times in seconds, and whether the query counts.
+const MANAGED: [(&str, (u64, u64, u64), bool); 4] = [
+    ("4135ea2d-6df8-44a3-9df3-4b5a84be39ad", (0, 0, 0), false),
+    ("83da9c7e-98b4-4e11-a168-04f0df8e2c65", (0, 0, 31_536_000), true),
+    ("4cc15a8a-d715-48a4-82b8-cc0b614638fe", (0, 0, 31_536_000), true),
+    ("658327ea-f89d-4fab-a63d-7e88639e58f6", (1, 86_400, 31_536_000), false),
+];
+
+/// An answer that is kept, under `DISTRIBUTION/PATTERN PATH?QUERY`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) stored: Timestamp,
+    until: Timestamp,
+    pub(super) path: String,
+    pub(super) status: u16,
+    headers: Vec<(String, String)>,
+    blob: String,
+}
+
+impl Record for Kept {
+    const TABLE: &'static str = "aws.cloudfront.kept";
+}
+
+impl Kept {
+    pub(super) fn new(now: Timestamp, seconds: u64, path: &str, response: &Response) -> Self {
+        let lasts = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let headers = response.headers().iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Self {
+            stored: now,
+            until: now.saturating_add(lasts).unwrap_or(now),
+            path: path.to_owned(),
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            blob: String::new(),
+        }
+    }
+
+    /// The answer as it was.
+    pub(super) fn response(&self, world: &World) -> Response {
+        let mut response = Response::new(world.blob(&self.blob).unwrap_or_default());
+        *response.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or_default();
+        for (name, value) in &self.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Where an answer is kept.
+pub(super) fn key(
+    distribution: &Distribution,
+    behaviour: &Behaviour,
+    path: &str,
+    query: Option<&str>,
+) -> String {
+    let counts = policy(behaviour).1;
+    let query = query.filter(|_| counts).unwrap_or_default();
+    format!("{}/{} {path}?{query}", distribution.id, behaviour.pattern)
+}
+
+/// What is kept, if it is still good.
+pub(super) fn find(world: &World, key: &str) -> Option<Kept> {
+    world.get::<Kept>(key).filter(|kept| kept.until > world.now())
+}
+
+/// Keeps an answer.
+pub(super) fn put(world: &mut World, key: &str, mut kept: Kept, body: &Bytes) {
+    kept.blob = world.put_blob(body);
+    world.put(key, &kept);
+    let distribution = key.split('/').next().unwrap_or_default();
+    let all = world.list::<Kept>(&format!("{distribution}/"));
+    if all.len() > MOST
+        && let Some((oldest, _)) = all.iter().min_by_key(|(_, kept)| kept.stored)
+    {
+        world.remove::<Kept>(oldest);
+    }
+}
+
+/// Forgets what was kept of these paths.
+pub(super) fn forget(world: &mut World, distribution: &str, paths: &[String]) {
+    for (key, kept) in world.list::<Kept>(&format!("{distribution}/")) {
+        if paths.iter().any(|path| is_like(path, &kept.path)) {
+            world.remove::<Kept>(&key);
+        }
+    }
+}
+
+/// How long an answer is kept: what it says itself, within the policy's bounds.
+pub(super) fn seconds(behaviour: &Behaviour, headers: &HeaderMap) -> u64 {
+    let (least, usual, most) = policy(behaviour).0;
+    let said =
+        headers.get(http::header::CACHE_CONTROL).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    let directives = said.split(',').map(|part| part.trim().to_ascii_lowercase()).collect::<Vec<_>>();
+    let age = |name: &str| directives.iter().find_map(|part| part.strip_prefix(name)?.parse::<u64>().ok());
+    if directives.iter().any(|part| matches!(part.as_str(), "no-store" | "no-cache" | "private")) {
+        return least;
+    }
+    age("s-maxage=").or_else(|| age("max-age=")).unwrap_or(usual).clamp(least, most.max(least))
+}
+
+fn policy(behaviour: &Behaviour) -> ((u64, u64, u64), bool) {
+    if let Some(ttl) = behaviour.ttl_s {
+        return (ttl, false);
+    }
+    let named = behaviour.cache_policy.as_deref();
+    let known = MANAGED.iter().find(|(id, _, _)| Some(*id) == named).or(MANAGED.last());
+    known.map_or(((0, 0, 0), false), |(_, ttl, query)| (*ttl, *query))
+}
+
+/// Whether a path fits a pattern with `*` and `?`; a pattern may leave its first slash out.
+pub(super) fn is_like(pattern: &str, path: &str) -> bool {
+    let pattern = if pattern.starts_with(['/', '*']) { pattern.to_owned() } else { format!("/{pattern}") };
+    super::super::policy::is_like(&pattern, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_how_long_it_is_good() {
+        let told = |behaviour: &Behaviour, said: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("cache-control", HeaderValue::from_str(said).unwrap());
+            seconds(behaviour, &headers)
+        };
+        let optimized = Behaviour::default();
+        assert_eq!(told(&optimized, "public, max-age=300"), 300);
+        assert_eq!(told(&optimized, "max-age=300, s-maxage=60"), 60);
+        assert_eq!(told(&optimized, "no-store"), 1);
+        assert_eq!(told(&optimized, ""), 86_400);
+        let disabled = Behaviour { cache_policy: Some(MANAGED[0].0.to_owned()), ..Behaviour::default() };
+        assert_eq!(told(&disabled, "max-age=300"), 0);
+    }
+}

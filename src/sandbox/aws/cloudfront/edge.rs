@@ -1,0 +1,263 @@
+//! Distributions as browsers meet them: `http://dXXXX.cloudfront.localhost:PORT/…`, or the distribution's own names.
+//!
+//! A loopback connection counts as HTTPS: there is no redirect. Absences: compression, ranges, signed URLs, functions at
+//! the edge, origins outside of the sandbox, custom policies (they are treated as CachingOptimized).
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
+
+use super::super::policy::Service;
+use super::super::{apigateway, s3};
+use super::cache::{self, Kept};
+use super::distribution::{Behaviour, Distribution, Origin, by_host};
+use crate::sandbox::{Request, Response, World};
+
+/// The managed policy that adds fields for security.
+const SECURITY_HEADERS: &str = "67f7725c-6f97-4210-82d7-5512b31e9d03";
+
+/// What a distribution does with an answer that is still to come.
+#[derive(Clone, Debug)]
+pub struct Passing {
+    distribution: String,
+    /// The request's path.
+    path: String,
+}
+
+/// The distribution that a request's host names.
+pub(in super::super) fn host(world: &World, request: &Request) -> Option<Distribution> {
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    let named = match host.split_once(".cloudfront.") {
+        Some((name, _)) => format!("{name}.cloudfront.net"),
+        // Nobody's alias: every other request would otherwise be looked up among the distributions.
+        None if host.ends_with(".amazonaws.com")
+            || !host.contains(|byte: char| byte.is_ascii_alphabetic()) =>
+        {
+            return None;
+        }
+        None if host == "localhost" => return None,
+        None => host,
+    };
+    by_host(world, &named)
+}
+
+/// Answers a browser.
+pub(in super::super) fn handle(
+    world: &mut World,
+    request: &Request,
+    distribution: &Distribution,
+) -> Response {
+    let asked = request.uri().path();
+    let root = &distribution.config.default_root_object;
+    let path = if asked == "/" && !root.is_empty() { format!("/{root}") } else { asked.to_owned() };
+    let behaviour = behaviour(distribution, &path);
+    if !distribution.config.enabled
+        || !behaviour.methods.iter().any(|method| method == request.method().as_str())
+    {
+        let why = "This distribution is not configured to allow the HTTP request method that was used for this request.";
+        return finish(world, distribution, behaviour, error(403, why), "Error from cloudfront");
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let key = cache::key(distribution, behaviour, &path, request.uri().query());
+    if reads && let Some(kept) = cache::find(world, &key) {
+        let told = if kept.status < 400 { "Hit from cloudfront" } else { "Error from cloudfront" };
+        let age = world.now().duration_since(kept.stored).as_secs().to_string();
+        let mut response = kept.response(world);
+        set(response.headers_mut(), "age", &age);
+        let response = conditional(request, response);
+        return finish(world, distribution, behaviour, response, told);
+    }
+    let fetched = fetch(world, request, distribution, behaviour, &path);
+    // A function is to answer: the rest is done then (see `pass`).
+    if fetched.extensions().get::<super::super::Invocation>().is_some() {
+        return fetched;
+    }
+    let mut told = "Miss from cloudfront";
+    let response = if fetched.status().as_u16() < 400 {
+        fetched
+    } else {
+        told = "Error from cloudfront";
+        replaced(world, distribution, fetched)
+    };
+    if reads {
+        keep(world, distribution, behaviour, &key, &path, &response);
+    }
+    let response = conditional(request, response);
+    finish(world, distribution, behaviour, response, told)
+}
+
+/// Goes on with an answer that a function has given.
+pub(in super::super) fn pass(world: &mut World, passing: &Passing, response: Response) -> Response {
+    let Some(distribution) = world.get::<Distribution>(&passing.distribution) else { return response };
+    let behaviour = behaviour(&distribution, &passing.path);
+    let (response, told) = if response.status().as_u16() < 400 {
+        (response, "Miss from cloudfront")
+    } else {
+        (replaced(world, &distribution, response), "Error from cloudfront")
+    };
+    finish(world, &distribution, behaviour, response, told)
+}
+
+fn behaviour<'a>(distribution: &'a Distribution, path: &str) -> &'a Behaviour {
+    let config = &distribution.config;
+    let mut found = config.behaviours.iter().filter(|behaviour| cache::is_like(&behaviour.pattern, path));
+    found.next().unwrap_or(&config.default_behaviour)
+}
+
+fn fetch(
+    world: &mut World,
+    request: &Request,
+    distribution: &Distribution,
+    behaviour: &Behaviour,
+    path: &str,
+) -> Response {
+    let unreachable = || error(502, "CloudFront wasn't able to resolve the origin domain name.");
+    let origins = &distribution.config.origins;
+    let Some(origin) = origins.iter().find(|origin| origin.id == behaviour.origin) else {
+        return unreachable();
+    };
+    let path = format!("{}{path}", origin.path);
+    if origin.is_s3 {
+        return from_bucket(world, distribution, origin, &path);
+    }
+    let mut forwarded = request.clone();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let Ok(uri) = format!("{path}{query}").parse() else { return unreachable() };
+    *forwarded.uri_mut() = uri;
+    set(forwarded.headers_mut(), "host", &origin.domain);
+    for (name, value) in &origin.headers {
+        set(forwarded.headers_mut(), name, value);
+    }
+    if let Some(id) = apigateway::serve::host(&forwarded) {
+        let passing = Passing { distribution: distribution.id.clone(), path: path.clone() };
+        return apigateway::serve::handle(world, &forwarded, &id, Some(passing));
+    }
+    match s3::website::host(&forwarded) {
+        Some(bucket) => s3::website::handle(world, &forwarded, bucket),
+        None => unreachable(),
+    }
+}
+
+fn from_bucket(world: &mut World, distribution: &Distribution, origin: &Origin, path: &str) -> Response {
+    let bucket = origin.domain.split_once(".s3").map_or(origin.domain.as_str(), |(bucket, _)| bucket);
+    let key = percent_decode_str(path.trim_start_matches('/')).decode_utf8_lossy().into_owned();
+    let arn = distribution.arn();
+    let service = Service {
+        principal: "cloudfront.amazonaws.com",
+        source_arn: &arn,
+        source_account: &distribution.account,
+    };
+    let control = origin.access_control.as_ref().and_then(|id| world.get::<super::AccessControl>(id));
+    let signs = control.is_some_and(|control| control.signing != "never");
+    s3::origin::get(world, bucket, &key, signs.then_some(service))
+}
+
+/// The page that is shown for an error, if the distribution names one.
+fn replaced(world: &mut World, distribution: &Distribution, response: Response) -> Response {
+    let code = response.status().as_u16();
+    let rule = distribution.config.error_responses.iter().find(|rule| rule.code == code);
+    let Some((page, status)) = rule.and_then(|rule| rule.page.as_ref()) else { return response };
+    let request = Request::new(Bytes::new());
+    let behaviour = behaviour(distribution, page);
+    let mut shown = fetch(world, &request, distribution, behaviour, page);
+    // Where the page itself cannot be had, the error is shown.
+    if shown.status() != StatusCode::OK || shown.extensions().get::<super::super::Invocation>().is_some() {
+        return response;
+    }
+    *shown.status_mut() = StatusCode::from_u16(*status).unwrap_or(response.status());
+    shown
+}
+
+fn keep(
+    world: &mut World,
+    distribution: &Distribution,
+    behaviour: &Behaviour,
+    key: &str,
+    path: &str,
+    response: &Response,
+) {
+    let status = response.status().as_u16();
+    let rule = distribution.config.error_responses.iter().find(|rule| {
+        rule.code == status || rule.page.as_ref().is_some_and(|(_, shown)| *shown == status && status >= 400)
+    });
+    let seconds = if status >= 400 {
+        rule.map_or(10, |rule| rule.ttl_s)
+    } else {
+        cache::seconds(behaviour, response.headers())
+    };
+    if seconds > 0 {
+        cache::put(world, key, Kept::new(world.now(), seconds, path, response), response.body());
+    }
+}
+
+/// Nothing but the fields, for who has the same already.
+fn conditional(request: &Request, mut response: Response) -> Response {
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    let same = known.zip(tag).is_some_and(|(known, tag)| {
+        known.split(',').any(|one| one.trim() == "*" || one.trim().trim_start_matches("W/") == tag)
+    });
+    if same && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Bytes::new();
+    } else if *request.method() == Method::HEAD {
+        let length = response.body().len().to_string();
+        *response.body_mut() = Bytes::new();
+        set(response.headers_mut(), "content-length", &length);
+    }
+    response
+}
+
+fn finish(
+    world: &mut World,
+    distribution: &Distribution,
+    behaviour: &Behaviour,
+    mut response: Response,
+    told: &str,
+) -> Response {
+    let id = world.hex(56);
+    let via = format!("1.1 {}.cloudfront.net (CloudFront)", &id[..32]);
+    let headers = response.headers_mut();
+    if behaviour.response_policy.as_deref() == Some(SECURITY_HEADERS) {
+        for (name, value) in [
+            ("x-xss-protection", "1; mode=block"),
+            ("x-frame-options", "SAMEORIGIN"),
+            ("referrer-policy", "strict-origin-when-cross-origin"),
+            ("x-content-type-options", "nosniff"),
+            ("strict-transport-security", "max-age=31536000"),
+        ] {
+            set(headers, name, value);
+        }
+    }
+    let pop = format!("SBX{}", distribution.id.len());
+    for (name, value) in [
+        ("x-cache", told),
+        ("via", via.as_str()),
+        ("x-amz-cf-pop", pop.as_str()),
+        ("x-amz-cf-id", id.as_str()),
+    ] {
+        set(headers, name, value);
+    }
+    response
+}
+
+/// CloudFront's own page about an error.
+fn error(status: u16, why: &str) -> Response {
+    let title = if status == 403 { "403 ERROR" } else { "502 ERROR" };
+    let body = format!(
+        "<!DOCTYPE HTML>\n<html><head><title>ERROR: The request could not be satisfied</title></head><body>\n<h1>{title}</h1>\n\
+         <h2>The request could not be satisfied.</h2>\n<p>{why}</p>\n</body></html>\n"
+    );
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    set(response.headers_mut(), "content-type", "text/html");
+    set(response.headers_mut(), "server", "CloudFront");
+    response
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,278 @@
+//! Streams and their events.
+//!
+//! What is written at once is one record, under `GROUP` NUL `STREAM` NUL `TIME-NUMBER`; a group keeps its newest ones.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::super::error::Error;
+use super::super::rest::{answer, empty};
+use super::{absent, create, find, invalid, key};
+use crate::sandbox::{Record, Response, World};
+
+/// A group keeps so many batches of events.
+const MOST_BATCHES: usize = 2000;
+/// An answer holds so many events.
+const MOST_EVENTS: usize = 10_000;
+
+/// A stream, under `GROUP` NUL `STREAM`.
+#[derive(Serialize, Deserialize)]
+struct Stream {
+    name: String,
+    created: Timestamp,
+}
+
+impl Record for Stream {
+    const TABLE: &'static str = "aws.logs.stream";
+}
+
+/// Events that were written at once: time in milliseconds, and text.
+#[derive(Serialize, Deserialize)]
+struct Batch {
+    stream: String,
+    written: Timestamp,
+    events: Vec<(i64, String)>,
+}
+
+impl Record for Batch {
+    const TABLE: &'static str = "aws.logs.batch";
+}
+
+/// One event, as it is shown.
+struct Event {
+    id: String,
+    stream: String,
+    at_ms: i64,
+    written_ms: i64,
+    message: String,
+}
+
+/// Writes lines, as a service does; the group and the stream are made if they are not there.
+pub(in crate::sandbox::aws) fn append(
+    world: &mut World,
+    account: &str,
+    region: &str,
+    group: &str,
+    stream: &str,
+    lines: &[String],
+) {
+    if find(world, account, region, group).is_none()
+        && create(world, account, region, group, std::collections::BTreeMap::new()).is_err()
+    {
+        // A name that is none: Lambda too then runs without a log.
+        return;
+    }
+    let now = world.now();
+    let events = lines.iter().map(|line| (now.as_millisecond(), line.clone())).collect();
+    put(world, &key(account, region, group), stream, events);
+}
+
+fn put(world: &mut World, place: &str, stream: &str, events: Vec<(i64, String)>) {
+    let now = world.now();
+    let stream_key = format!("{place}\0{stream}");
+    if !world.has::<Stream>(&stream_key) {
+        world.put(&stream_key, &Stream { name: stream.to_owned(), created: now });
+    }
+    let number = world.hex(8);
+    let batch = Batch { stream: stream.to_owned(), written: now, events };
+    world.put(&format!("{stream_key}\0{:020}-{number}", now.as_microsecond()), &batch);
+    let mut kept = world.list::<Batch>(&format!("{place}\0"));
+    if kept.len() > MOST_BATCHES {
+        kept.sort_by_key(|(_, batch)| batch.written);
+        for (key, _) in &kept[..kept.len() - MOST_BATCHES] {
+            world.remove::<Batch>(key);
+        }
+    }
+}
+
+/// Forgets all of a group.
+pub(super) fn forget(world: &mut World, place: &str) {
+    let prefix = format!("{place}\0");
+    for (key, _) in world.list::<Batch>(&prefix) {
+        world.remove::<Batch>(&key);
+    }
+    for (key, _) in world.list::<Stream>(&prefix) {
+        world.remove::<Stream>(&key);
+    }
+}
+
+/// Runs one of the calls about streams and events of a group.
+pub(super) fn run(world: &mut World, action: &str, place: &str, body: &Json) -> Result<Response, Error> {
+    let stream = body["logStreamName"].as_str().unwrap_or_default();
+    let stream_key = format!("{place}\0{stream}");
+    let no_stream =
+        || Error::new(400, "ResourceNotFoundException", "The specified log stream does not exist.");
+    match action {
+        "CreateLogStream" => {
+            if stream.is_empty() || stream.contains([':', '*', '\0']) {
+                return Err(invalid(format!("{stream} is not a valid name of a log stream")));
+            }
+            if world.has::<Stream>(&stream_key) {
+                let message = "The specified log stream already exists";
+                return Err(Error::new(400, "ResourceAlreadyExistsException", message));
+            }
+            let created = world.now();
+            world.put(&stream_key, &Stream { name: stream.to_owned(), created });
+            Ok(empty(200))
+        }
+        "PutLogEvents" => {
+            if !world.has::<Stream>(&stream_key) {
+                return Err(no_stream());
+            }
+            let given = body["logEvents"].as_array().into_iter().flatten();
+            let events = given.map(|event| {
+                let message = event["message"].as_str().unwrap_or_default().to_owned();
+                (event["timestamp"].as_i64().unwrap_or_default(), message)
+            });
+            let events = events.collect::<Vec<_>>();
+            if events.is_empty() || events.len() > MOST_EVENTS {
+                return Err(invalid("Log events must be between 1 and 10000 in number".to_owned()));
+            }
+            put(world, place, stream, events);
+            Ok(answer(200, &json!({ "nextSequenceToken": world.hex(56) })))
+        }
+        "DescribeLogStreams" => Ok(streams(world, place, body)),
+        "GetLogEvents" if !world.has::<Stream>(&stream_key) => Err(no_stream()),
+        "GetLogEvents" => Ok(one_stream(world, &stream_key, body)),
+        "FilterLogEvents" => filter(world, place, body),
+        _ => Err(absent()),
+    }
+}
+
+fn events(world: &World, prefix: &str) -> Vec<Event> {
+    let mut found = Vec::new();
+    for (key, batch) in world.list::<Batch>(prefix) {
+        let tail = key.rsplit('\0').next().unwrap_or_default().to_owned();
+        for (index, (at_ms, message)) in batch.events.into_iter().enumerate() {
+            found.push(Event {
+                id: format!("{tail}-{index:05}"),
+                stream: batch.stream.clone(),
+                at_ms,
+                written_ms: batch.written.as_millisecond(),
+                message,
+            });
+        }
+    }
+    found.sort_by(|one, other| (one.at_ms, &one.id).cmp(&(other.at_ms, &other.id)));
+    found
+}
+
+fn streams(world: &World, place: &str, body: &Json) -> Response {
+    let prefix = body["logStreamNamePrefix"].as_str().unwrap_or_default();
+    let limit = usize::try_from(body["limit"].as_u64().unwrap_or(50)).unwrap_or(50).clamp(1, 50);
+    let found = world.list::<Stream>(&format!("{place}\0{prefix}"));
+    let mut shown = found
+        .into_iter()
+        .map(|(key, stream)| {
+            let events = events(world, &format!("{key}\0"));
+            let mut json = json!({
+                "logStreamName": stream.name, "creationTime": stream.created.as_millisecond(), "storedBytes": 0,
+            });
+            if let (Some(first), Some(last)) = (events.first(), events.last()) {
+                json["firstEventTimestamp"] = json!(first.at_ms);
+                json["lastEventTimestamp"] = json!(last.at_ms);
+                json["lastIngestionTime"] = json!(last.written_ms);
+            }
+            json
+        })
+        .collect::<Vec<_>>();
+    if body["orderBy"] == "LastEventTime" {
+        shown.sort_by_key(|stream| stream["lastEventTimestamp"].as_i64());
+    }
+    if body["descending"] == true {
+        shown.reverse();
+    }
+    shown.truncate(limit);
+    answer(200, &json!({ "logStreams": shown }))
+}
+
+/// Whether an event's time is within what is asked for.
+fn in_time(body: &Json, event: &Event) -> bool {
+    body["startTime"].as_i64().is_none_or(|start| event.at_ms >= start)
+        && body["endTime"].as_i64().is_none_or(|end| event.at_ms < end)
+}
+
+fn limit(body: &Json) -> usize {
+    usize::try_from(body["limit"].as_u64().unwrap_or(10_000)).unwrap_or(MOST_EVENTS).clamp(1, MOST_EVENTS)
+}
+
+fn one_stream(world: &World, stream_key: &str, body: &Json) -> Response {
+    let mut found = events(world, &format!("{stream_key}\0"));
+    found.retain(|event| in_time(body, event));
+    // A token is `f/` and the id of the last event that was told.
+    let forward = body["nextToken"].as_str().and_then(|token| token.strip_prefix("f/")).map(str::to_owned);
+    if let Some(after) = &forward {
+        found.retain(|event| event.id > *after);
+    }
+    let limit = limit(body);
+    if body["startFromHead"] == true || forward.is_some() {
+        found.truncate(limit);
+    } else {
+        found.drain(..found.len().saturating_sub(limit));
+    }
+    let last = found.last().map(|event| event.id.clone()).or(forward).unwrap_or_default();
+    let first = found.first().map(|event| event.id.clone()).unwrap_or_default();
+    let shown = found.iter().map(|event| {
+        json!({ "timestamp": event.at_ms, "message": event.message, "ingestionTime": event.written_ms })
+    });
+    let shown = shown.collect::<Vec<_>>();
+    answer(
+        200,
+        &json!({
+            "events": shown,
+            "nextForwardToken": format!("f/{last}"),
+            "nextBackwardToken": format!("b/{first}"),
+        }),
+    )
+}
+
+fn filter(world: &World, place: &str, body: &Json) -> Result<Response, Error> {
+    let terms = terms(body["filterPattern"].as_str().unwrap_or_default())?;
+    let names = body["logStreamNames"]
+        .as_array()
+        .map(|names| names.iter().filter_map(Json::as_str).map(str::to_owned).collect::<Vec<_>>());
+    let prefix = body["logStreamNamePrefix"].as_str().unwrap_or_default();
+    let after = body["nextToken"].as_str().unwrap_or_default();
+    let mut found = events(world, &format!("{place}\0"));
+    found.retain(|event| {
+        in_time(body, event)
+            && names.as_ref().is_none_or(|names| names.contains(&event.stream))
+            && event.stream.starts_with(prefix)
+            && terms.iter().all(|term| event.message.contains(term.as_str()))
+    });
+    if !after.is_empty() {
+        let told = found.iter().position(|event| event.id == after).map_or(0, |index| index + 1);
+        found.drain(..told);
+    }
+    let more = found.len() > limit(body);
+    found.truncate(limit(body));
+    let shown = found.iter().map(|event| {
+        json!({
+            "logStreamName": event.stream, "timestamp": event.at_ms, "message": event.message,
+            "ingestionTime": event.written_ms, "eventId": event.id,
+        })
+    });
+    let mut reply = json!({ "events": shown.collect::<Vec<_>>(), "searchedLogStreams": [] });
+    if more {
+        reply["nextToken"] = json!(found.last().map(|event| &event.id));
+    }
+    Ok(answer(200, &reply))
+}
+
+/// The words of a pattern, all of which an event must have. Other patterns are not played.
+fn terms(pattern: &str) -> Result<Vec<String>, Error> {
+    let pattern = pattern.trim();
+    if pattern.starts_with(['{', '[', '%']) || pattern.contains(" ?") || pattern.starts_with(['?', '-']) {
+        return Err(invalid("The sandbox plays filter patterns of words alone".to_owned()));
+    }
+    let mut terms = Vec::new();
+    for (index, part) in pattern.split('"').enumerate() {
+        if index % 2 == 1 {
+            terms.push(part.to_owned());
+        } else {
+            terms.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    Ok(terms)
+}

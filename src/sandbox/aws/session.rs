@@ -1,0 +1,102 @@
+//! Sessions of assumed roles: temporary credentials, and who bears them.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::iam::{Role, role_by_arn, role_by_id};
+use super::sigv4::Refused;
+use super::{Caller, ID_ALPHABET};
+use crate::sandbox::{Record, World};
+
+/// A session; its key is the id of its access key.
+#[derive(Serialize, Deserialize)]
+struct Session {
+    account: String,
+    /// The role's unique id: a role that is made anew under the same name is another one.
+    role_id: String,
+    name: String,
+    secret: String,
+    token: String,
+    expires: Timestamp,
+}
+
+impl Record for Session {
+    const TABLE: &'static str = "aws.sts.session";
+}
+
+/// A caller's role and session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assumed {
+    /// The role's name, without its path.
+    pub(super) role: String,
+    /// The role's unique id.
+    pub(super) id: String,
+    /// The session's name.
+    pub(super) name: String,
+}
+
+/// Temporary credentials of a role.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// `ASIA…`
+    pub access_key_id: String,
+    /// What signs.
+    pub secret_access_key: String,
+    /// Goes along with every request, as `x-amz-security-token`.
+    pub session_token: String,
+    /// The end of the session.
+    pub expiration: Timestamp,
+}
+
+/// Opens a session of a role, as the services do that run something as it. Whether the role's trust policy admits
+/// whoever asks is the asker's to find out. `None` if there is no such role.
+pub fn assume(world: &mut World, role_arn: &str, name: &str, lasts: SignedDuration) -> Option<Keys> {
+    let role = role_by_arn(world, role_arn)?;
+    Some(open(world, &role, name, lasts))
+}
+
+pub(super) fn open(world: &mut World, role: &Role, name: &str, lasts: SignedDuration) -> Keys {
+    const SECRET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let now = world.now();
+    for (key, _) in world.list::<Session>("").into_iter().filter(|(_, session)| session.expires <= now) {
+        world.remove::<Session>(&key);
+    }
+    let keys = Keys {
+        access_key_id: format!("ASIASBOX{}", world.word(12, ID_ALPHABET)),
+        secret_access_key: world.word(40, SECRET),
+        session_token: format!("IQoJb3JpZ2luX2Vj{}", world.word(320, SECRET)),
+        expiration: now.saturating_add(lasts).unwrap_or(now),
+    };
+    let session = Session {
+        account: role.account.clone(),
+        role_id: role.id.clone(),
+        name: name.to_owned(),
+        secret: keys.secret_access_key.clone(),
+        token: keys.session_token.clone(),
+        expires: keys.expiration,
+    };
+    world.put(&keys.access_key_id, &session);
+    keys
+}
+
+/// The secret of a session's access key.
+pub(super) fn secret(world: &World, access_key: &str) -> Option<String> {
+    world.get::<Session>(access_key).map(|session| session.secret)
+}
+
+/// Who bears an access key of a session, if the token that goes along is the session's.
+pub(super) fn bearer(world: &World, access_key: &str, token: Option<&str>) -> Result<Caller, Refused> {
+    let session = world.get::<Session>(access_key).ok_or(Refused::InvalidToken)?;
+    let role = role_by_id(world, &session.role_id).ok_or(Refused::InvalidToken)?;
+    if token != Some(session.token.as_str()) {
+        return Err(Refused::InvalidToken);
+    }
+    if session.expires <= world.now() {
+        return Err(Refused::ExpiredToken);
+    }
+    Ok(Caller {
+        account: session.account,
+        access_key: access_key.to_owned(),
+        assumed: Some(Assumed { role: role.name, id: session.role_id, name: session.name }),
+    })
+}

@@ -1,0 +1,214 @@
+//! Functions as processes: each invocation is run by the `bootstrap` of the function's own archive, through Lambda's
+//! Runtime API, with temporary keys of the function's role.
+//!
+//! A process serves one version of a function, one event at a time, and is kept for the next. It lives no longer than
+//! this server, however that ends: each is held by a lifeline (see `process`). Absences: isolation (a function is a
+//! process of whoever runs the sandbox, with the machine's files and network), foreign architectures, layers and
+//! extensions, a limit on `/tmp`; the memory limit is watched, and that on Linux alone.
+
+mod archive;
+mod environment;
+mod instance;
+mod process;
+mod runtime_api;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, watch};
+
+use super::aws::{self, Invocation, Outcome, Then};
+use super::server::Endpoints;
+use super::transport::Shared;
+use instance::{Failure, Instance};
+use process::Lifelines;
+
+/// So many invocations run at once.
+const MOST_AT_ONCE: usize = 32;
+/// So many processes are kept for another event.
+const MOST_IDLE: usize = 16;
+/// A process is kept so long without an event.
+const IDLE: Duration = Duration::from_mins(10);
+/// A role's temporary keys are good for so long.
+const KEYS: SignedDuration = SignedDuration::from_hours(1);
+/// A process gets no more events well before its keys end: no function runs longer than 15 minutes.
+const LIFE: Duration = Duration::from_mins(40);
+
+/// Runs functions.
+#[derive(Debug)]
+pub(super) struct Runner {
+    endpoints: Endpoints,
+    /// Archives unpacked, and what processes print.
+    folder: PathBuf,
+    idle: Mutex<Vec<(Instant, Instance)>>,
+    lifelines: Arc<Lifelines>,
+    places: Semaphore,
+    /// Keys of queued events that are being run.
+    busy: Mutex<HashSet<String>>,
+    /// Archives are unpacked and processes started one after the other: a process that is being started would inherit
+    /// a file that is just being written, which then cannot be executed.
+    starting: tokio::sync::Mutex<()>,
+}
+
+impl Runner {
+    /// Runs functions whose clouds are at these endpoints. The folder is emptied: it is a cache.
+    pub(super) fn new(endpoints: Endpoints, folder: PathBuf) -> std::io::Result<Self> {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        super::files::folder(&folder)?;
+        Ok(Self {
+            endpoints,
+            folder,
+            idle: Mutex::default(),
+            lifelines: Arc::default(),
+            places: Semaphore::new(MOST_AT_ONCE),
+            busy: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Ends every process.
+    pub(super) fn stop(&self) {
+        self.idle().clear();
+        self.lifelines.cut_all();
+    }
+
+    /// Runs a function once.
+    pub(super) async fn run(&self, shared: &Shared, invocation: &Invocation) -> Outcome {
+        let began = Timestamp::now();
+        let Ok(_place) = self.places.try_acquire() else {
+            return Outcome { throttled: true, ..nothing(began, "") };
+        };
+        let (mut instance, init) = match self.warm(invocation) {
+            Some(instance) => (instance, None),
+            None => match self.start(shared, invocation).await {
+                Ok(instance) => (instance, Some(Instant::now())),
+                Err(Failure { kind, message }) => {
+                    let body = aws::error_document(&invocation.request_id, kind, &message);
+                    let stream = environment::stream(&invocation.version, &invocation.request_id);
+                    return Outcome { body, error: Some("Unhandled"), ..nothing(began, &stream) };
+                }
+            },
+        };
+        let outcome = instance.run(invocation, began, init).await;
+        if instance.is_usable() {
+            self.keep(instance);
+        }
+        outcome
+    }
+
+    /// A process that waits for an event of just this revision.
+    fn warm(&self, invocation: &Invocation) -> Option<Instance> {
+        let mut idle = self.idle();
+        idle.retain(|(since, instance)| {
+            since.elapsed() < IDLE
+                && instance.age() < LIFE
+                && instance.is_usable()
+                && !instance.is_outdated_by(invocation)
+        });
+        let index = idle.iter().position(|(_, instance)| instance.serves(invocation))?;
+        Some(idle.swap_remove(index).1)
+    }
+
+    fn keep(&self, instance: Instance) {
+        let mut idle = self.idle();
+        if idle.len() >= MOST_IDLE {
+            idle.remove(0);
+        }
+        idle.push((Instant::now(), instance));
+    }
+
+    async fn start(&self, shared: &Shared, invocation: &Invocation) -> Result<Instance, Failure> {
+        let prepared = shared.act(|world| {
+            let code = world.blob(&invocation.code);
+            let keys = aws::assume(world, &invocation.role, &invocation.name, KEYS);
+            (code, keys)
+        });
+        let (Some(code), Some(keys)) = prepared.unwrap_or_default() else {
+            return Err(Failure::new("Runtime.InvalidEntrypoint", "the code or the role is gone"));
+        };
+        let _alone = self.starting.lock().await;
+        let root = self.folder.join(&invocation.code);
+        let unpacking = (code, root.clone(), invocation.architecture.clone());
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let (code, root, architecture): (Bytes, PathBuf, String) = unpacking;
+            archive::unpack(&code, &root)?;
+            archive::check(&root, &architecture)
+        });
+        unpacked
+            .await
+            .unwrap_or_else(|_| Err(Failure::new("Runtime.Unknown", "the archive cannot be read")))?;
+        let variables = environment::variables(invocation, &keys, &self.endpoints, &root);
+        Instance::start(invocation, root, &self.folder, variables, &self.lifelines).await
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Instance)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn busy(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outcome of what did not run.
+fn nothing(began: Timestamp, stream: &str) -> Outcome {
+    Outcome {
+        body: Bytes::new(),
+        error: None,
+        stream: stream.to_owned(),
+        printed: Vec::new(),
+        remark: None,
+        began,
+        duration_ms: 0.0,
+        init_ms: None,
+        used_mb: 0,
+        throttled: false,
+    }
+}
+
+/// Runs what is queued, as it falls due, until told to stop.
+pub(super) async fn deliver(shared: Arc<Shared>, runner: Arc<Runner>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let due = shared.act(|world| {
+            let busy = runner.busy();
+            aws::due(world, &|key| busy.contains(key))
+        });
+        // The world is closed.
+        let Some((due, next)) = due else { return };
+        for invocation in due {
+            let Then::Queue(key) = invocation.then.clone() else { continue };
+            runner.busy().insert(key.clone());
+            let (shared, runner) = (Arc::clone(&shared), Arc::clone(&runner));
+            tokio::spawn(async move {
+                let outcome = runner.run(&shared, &invocation).await;
+                shared.act(|world| aws::complete(world, &invocation, &outcome));
+                runner.busy().remove(&key);
+                shared.wake.notify_one();
+            });
+        }
+        let pause = next.map(|next| {
+            let left = next.duration_since(Timestamp::now()).as_millis().max(0);
+            Duration::from_millis(u64::try_from(left).unwrap_or_default().saturating_add(1))
+        });
+        let until_next = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            () = until_next => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Variables of a process.
+type Variables = HashMap<String, String>;

@@ -1,0 +1,131 @@
+//! Expressions of the Common Expression Language, evaluated by a library: attribute mappings and conditions of
+//! workload identity, conditions of IAM policies.
+//!
+//! Google adds `extract` to the language. An expression comes from a client, so it is parsed and evaluated on a stack
+//! of its own, large enough for the longest expression nested to its end, and a panic in there is an error.
+
+use std::sync::Arc;
+
+use cel::extractors::This;
+use cel::objects::{Key, Map};
+use cel::{Context, Env, Value};
+use serde_json::Value as Json;
+
+/// Deep enough for 4096 opening brackets.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Whether it is an expression at all.
+pub(super) fn parse(expression: &str) -> Result<(), String> {
+    apart(|| environment()?.compile(expression).map(|_| ()).map_err(|error| first_line(&error.to_string())))
+}
+
+/// Its value over these variables, as JSON: text, a truth value, or a list of texts. The member `time` of a
+/// variable is a moment, given as RFC 3339 writes it.
+pub(super) fn evaluate(expression: &str, variables: &[(&str, Json)]) -> Result<Json, String> {
+    apart(|| {
+        let environment = Arc::new(environment()?);
+        let program = environment.compile(expression).map_err(|error| first_line(&error.to_string()))?;
+        let mut context = Context::with_env(Arc::clone(&environment));
+        context.add_function("extract", extract).map_err(|error| error.to_string())?;
+        for (name, json) in variables {
+            let value = cel::to_value(json).map_err(|error| error.to_string())?;
+            context.add_variable_from_value(*name, moments(&environment, value)?);
+        }
+        plain(&program.execute(&context).map_err(|error| error.to_string())?)
+    })
+}
+
+fn environment() -> Result<Env, String> {
+    let mut environment = Env::stdlib();
+    cel::extensions::strings(&mut environment).map_err(|error| error.to_string())?;
+    Ok(environment)
+}
+
+fn apart<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| format!("no thread to evaluate it: {error}"))?;
+        thread.join().unwrap_or_else(|_| Err("it cannot be evaluated".to_owned()))
+    })
+}
+
+/// `text.extract('before{name}after')`: what stands between the first `before` and the next `after`; empty if the
+/// template does not fit.
+#[expect(clippy::needless_pass_by_value, reason = "the library hands a function its arguments by value")]
+fn extract(This(text): This<Arc<String>>, template: Arc<String>) -> String {
+    let parts = template.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1)));
+    let Some((before, after)) = parts else { return String::new() };
+    let Some((_, rest)) = text.split_once(before) else { return String::new() };
+    if after.is_empty() {
+        return rest.to_owned();
+    }
+    rest.split_once(after).map(|(found, _)| found.to_owned()).unwrap_or_default()
+}
+
+/// Turns the member `time` of a map from text into a moment.
+fn moments(environment: &Arc<Env>, value: Value) -> Result<Value, String> {
+    let key = Key::from("time".to_owned());
+    let Value::Map(map) = &value else { return Ok(value) };
+    let Some(Value::String(text)) = map.map.get(&key) else { return Ok(value) };
+    let program = environment.compile("timestamp(text)").map_err(|error| error.to_string())?;
+    let mut context = Context::with_env(Arc::clone(environment));
+    context.add_variable_from_value("text", text.as_str());
+    let moment = program.execute(&context).map_err(|error| error.to_string())?;
+    let mut members = map.map.as_ref().clone();
+    members.insert(key, moment);
+    Ok(Value::Map(Map { map: Arc::new(members) }))
+}
+
+fn plain(value: &Value) -> Result<Json, String> {
+    match value {
+        Value::Bool(flag) => Ok(Json::Bool(*flag)),
+        Value::String(text) => Ok(Json::String(text.to_string())),
+        Value::List(items) => Ok(Json::Array(items.iter().map(plain).collect::<Result<_, _>>()?)),
+        _ => Err("it is neither text, nor a truth value, nor a list of texts".to_owned()),
+    }
+}
+
+/// The library draws the place below its message.
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(expression: &str) -> Result<Json, String> {
+        let assertion = json!({ "arn": "arn:aws:sts::123456789012:assumed-role/writer/session", "n": ["a"] });
+        let request = json!({ "time": "2026-11-23T12:00:00Z" });
+        evaluate(expression, &[("assertion", assertion), ("request", request)])
+    }
+
+    #[test]
+    fn the_language_with_googles_addition() {
+        assert_eq!(value("assertion.arn.extract('assumed-role/{role}/')"), Ok(json!("writer")));
+        assert_eq!(
+            value("assertion.arn.extract('{account}assumed-role/')"),
+            Ok(json!("arn:aws:sts::123456789012:"))
+        );
+        assert_eq!(value("assertion.arn.extract('nowhere/{role}/')"), Ok(json!("")));
+        assert_eq!(value("assertion.arn.extract('assumed-role')"), Ok(json!("")));
+        assert_eq!(value("assertion.arn.split(':')[4]"), Ok(json!("123456789012")));
+        assert_eq!(value("has(assertion.email)"), Ok(json!(false)));
+        assert_eq!(value("assertion.n"), Ok(json!(["a"])));
+        assert_eq!(value("request.time < timestamp('2030-01-01T00:00:00Z')"), Ok(json!(true)));
+        assert_eq!(value("request.time < timestamp('2020-01-01T00:00:00Z')"), Ok(json!(false)));
+        assert!(value("assertion.email").is_err());
+        assert!(value("assertion").is_err());
+    }
+
+    #[test]
+    fn no_expression_takes_the_process_down() {
+        for hostile in ["(".repeat(4096), "[".repeat(2048) + &"]".repeat(2048), "1?".repeat(2000)] {
+            assert!(evaluate(&hostile, &[]).is_err());
+        }
+        let long = format!("1{} == 2048", "+1".repeat(2047));
+        assert_eq!(evaluate(&long, &[]), Ok(json!(true)));
+    }
+}
