@@ -1,5 +1,5 @@
 //! The functions of a stack -> the resources that deploy them: a bucket for the archives, an archive for each function,
-//! one CloudFormation stack, and a bucket's notifications as steps after the permission.
+//! one CloudFormation stack, a release for each function, and a bucket's notifications as steps after the permission.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,10 @@ pub(super) const BUCKET: &str = "AWS::S3::Bucket";
 const CODE: &str = "MCM::Lambda::Code";
 const STACK: &str = "AWS::CloudFormation::Stack";
 const NOTIFICATION: &str = "MCM::S3::BucketNotification";
+const RELEASE: &str = "MCM::Lambda::Release";
+
+/// What everyone calls: the version that was released. The template names it, too.
+const ALIAS: &str = "live";
 
 /// Where a function begins if the stack does not say.
 const MEMORY: i64 = 256;
@@ -31,8 +35,9 @@ pub fn expand(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let schemas = [BUCKET, CODE, STACK, NOTIFICATION].map(|ty| catalogue.get(&ResourceType::new(ty)));
-    let ([Some(bucket), Some(code), Some(deployment), Some(notification)], Some(place)) =
+    let schemas =
+        [BUCKET, CODE, STACK, NOTIFICATION, RELEASE].map(|ty| catalogue.get(&ResourceType::new(ty)));
+    let ([Some(bucket), Some(code), Some(deployment), Some(notification), Some(release)], Some(place)) =
         (schemas, &stack.clouds.aws)
     else {
         return Err(vec![Diagnostic::error("this mcm does not know the types that functions need")]);
@@ -40,8 +45,10 @@ pub fn expand(
     let parts = Parts { stack, place, artifacts };
     let mut resources = vec![parts.bucket(bucket)];
     resources.extend(functions.iter().map(|function| parts.code(code, function)));
-    resources.push(parts.deployment(deployment, functions));
+    let (deployment, bodies) = parts.deployment(deployment, functions);
+    resources.push(deployment);
     for function in functions {
+        resources.push(parts.release(release, function, &bodies));
         resources.extend(parts.notifications(notification, function));
     }
     let attributes = functions.iter().map(|function| (function.name.clone(), parts.attributes(function)));
@@ -100,8 +107,13 @@ impl Parts<'_> {
         self.resource(code_address(function), schema, properties, Some(function))
     }
 
-    /// The CloudFormation stack of all functions.
-    fn deployment(&self, schema: &'static Schema, functions: &[Function]) -> Resource {
+    /// The CloudFormation stack of all functions; and what it says of each.
+    fn deployment(
+        &self,
+        schema: &'static Schema,
+        functions: &[Function],
+    ) -> (Resource, BTreeMap<String, Value>) {
+        let mut bodies = BTreeMap::new();
         let prototype = Prototype::read();
         let (mut parameters, mut given_parameters) = (Map::new(), Map::new());
         let (mut resources, mut outputs) = (Map::new(), Map::new());
@@ -112,8 +124,11 @@ impl Parts<'_> {
             let mut body = prototype.resource("Function", &given);
             let environment = environment(function, &prefix, &mut parameters, &mut given_parameters);
             set(&mut body, function, environment);
+            bodies.insert(function.name.clone(), body.at(&["Properties"]).cloned().unwrap_or_default());
             resources.insert(given.name("Function"), body);
-            resources.insert(given.name("FunctionLogs"), prototype.resource("FunctionLogs", &given));
+            for name in ["FunctionLogs", "FunctionVersion", "FunctionAlias"] {
+                resources.insert(given.name(name), prototype.resource(name, &given));
+            }
             outputs.insert(given.name("FunctionArn"), prototype.output("FunctionArn", &given));
             buckets(function, &prototype, &prefix, &values, &mut resources);
             routes(function, &prototype, &prefix, &values, &mut resources);
@@ -129,7 +144,35 @@ impl Parts<'_> {
         if !given_parameters.is_empty() {
             properties.insert("Parameters".to_owned(), Value::Map(given_parameters));
         }
-        self.resource(Self::deployment_address(), schema, properties, None)
+        (self.resource(Self::deployment_address(), schema, properties, None), bodies)
+    }
+
+    /// That what everyone calls is the function as it is now, once it has passed its smoke test.
+    fn release(
+        &self,
+        schema: &'static Schema,
+        function: &Function,
+        bodies: &BTreeMap<String, Value>,
+    ) -> Resource {
+        let mut configuration =
+            Map::from([("Function".to_owned(), bodies.get(&function.name).cloned().unwrap_or_default())]);
+        // The template has the names of these alone.
+        if let Some(secrets) = function.options.get("secrets") {
+            configuration.insert("Secrets".to_owned(), secrets.clone());
+        }
+        let mut properties = Map::from([
+            ("Function".to_owned(), check::name(self.stack, function).into()),
+            ("Alias".to_owned(), ALIAS.into()),
+            ("Configuration".to_owned(), Value::Map(configuration)),
+        ]);
+        if let Some(smoke) = function.options.get("smoke").and_then(Value::as_map) {
+            let parts = [("event", "Event"), ("expect", "Expect")].into_iter();
+            let parts = parts.filter_map(|(key, name)| Some((name.to_owned(), smoke.get(key)?.clone())));
+            properties.insert("Smoke".to_owned(), Value::Map(parts.collect()));
+        }
+        let mut resource = self.resource(release_address(function), schema, properties, Some(function));
+        resource.depends_on.insert(Self::deployment_address());
+        resource
     }
 
     /// The HTTP API that all routes share.
@@ -199,8 +242,8 @@ impl Parts<'_> {
             }
             let address = Address::part("functions", &function.name, &format!("event-{}", at + 1));
             let mut resource = self.resource(address, schema, properties, Some(function));
-            // S3 asks Lambda whether it may call before it takes the notification.
-            resource.depends_on.insert(Self::deployment_address());
+            // S3 asks Lambda whether it may call before it takes the notification; and nothing calls what is not released.
+            resource.depends_on.extend([Self::deployment_address(), release_address(function)]);
             resource
         };
         s3(function).enumerate().map(notification).collect()
@@ -226,7 +269,10 @@ impl Parts<'_> {
             government if government.starts_with("us-gov-") => "aws-us-gov",
             _ => "aws",
         };
-        format!("arn:{partition}:lambda:{region}:{account}:function:{}", check::name(self.stack, function))
+        format!(
+            "arn:{partition}:lambda:{region}:{account}:function:{}:{ALIAS}",
+            check::name(self.stack, function)
+        )
     }
 
     fn resource(
@@ -252,6 +298,10 @@ impl Parts<'_> {
 
 fn code_address(function: &Function) -> Address {
     Address::part("functions", &function.name, "code")
+}
+
+fn release_address(function: &Function) -> Address {
+    Address::part("functions", &function.name, "release")
 }
 
 fn reference(address: Address, attribute: &[&str]) -> Value {

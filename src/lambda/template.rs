@@ -174,7 +174,7 @@ mod tests {
         ]);
         let given = Given { prefix: "Resize", values: &values };
         let names: Vec<&String> = prototype.resources.keys().collect();
-        assert_eq!(names.len(), 8, "{names:?}");
+        assert_eq!(names.len(), 10, "{names:?}");
         for name in names {
             let text = prototype.resource(name, &given).to_json().to_string();
             for parameter in values.keys() {
@@ -191,6 +191,6 @@ mod tests {
         let logs = prototype.resource("FunctionLogs", &given);
         assert_eq!(logs.at(&["Properties", "LogGroupName"]), Some(&"/aws/lambda/demo-resize".into()));
         let output = prototype.output("FunctionArn", &given).to_json().to_string();
-        assert_eq!(output, r#"{"Value":{"Fn::GetAtt":["ResizeFunction","Arn"]}}"#);
+        assert_eq!(output, r#"{"Value":{"Ref":"ResizeAlias"}}"#);
     }
 }

@@ -136,7 +136,7 @@ pub(super) static TRUST: [Property; 3] = [
 ];
 
 /// A function.
-pub(super) static FUNCTION: [Property; 12] = [
+pub(super) static FUNCTION: [Property; 13] = [
     Property::new(
         "package",
         Shape::Text(TextRule::ANY.sized(1, 1024)),
@@ -164,6 +164,11 @@ pub(super) static FUNCTION: [Property; 12] = [
     ),
     Property::new("events", Shape::List(&Shape::Object(&EVENT)), "What calls it."),
     Property::new(
+        "smoke",
+        Shape::Object(&SMOKE),
+        "What a new version must answer before anyone else calls it; one that does not is taken back, with all of the run.",
+    ),
+    Property::new(
         "logRetention",
         Shape::Integer { min: 1, max: 3653 },
         "How many days its log is kept, such as 7, 30 or 365; 30 by default.",
@@ -173,6 +178,15 @@ pub(super) static FUNCTION: [Property; 12] = [
         "dependsOn",
         Shape::Document,
         "Names of resources that the functions wait for, where no reference says it.",
+    ),
+];
+
+static SMOKE: [Property; 2] = [
+    Property::new("event", Shape::Document, "What the version is called with.").required(),
+    Property::new(
+        "expect",
+        Shape::Document,
+        "What its answer must contain; without it, an answer that is no error.",
     ),
 ];
 

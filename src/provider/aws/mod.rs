@@ -15,6 +15,7 @@ mod error;
 mod notification;
 mod place;
 mod policy;
+mod release;
 mod role;
 mod stack;
 mod tags;
@@ -44,6 +45,7 @@ static KINDS: &[&dyn Kind<Aws>] = &[
     &code::Code,
     &notification::Notification,
     &stack::Stack,
+    &release::Release,
 ];
 
 /// At most this many requests to AWS at once: below what S3 and IAM throttle, above what a stack's reads need.

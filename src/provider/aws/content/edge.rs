@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep};
 
 use super::super::Aws;
-use super::super::error::{Explain as _, refusal};
+use super::super::error::refusal;
 use crate::model::{CloudError, ErrorKind};
 
 /// More paths than these cost more than forgetting everything does: the first thousand of a month are free.

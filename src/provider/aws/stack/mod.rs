@@ -22,7 +22,7 @@
 mod change;
 mod read;
 mod schema;
-mod secrets;
+pub(super) mod secrets;
 mod wait;
 
 use std::collections::BTreeMap;

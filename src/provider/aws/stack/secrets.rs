@@ -18,7 +18,7 @@ pub(super) const TAG: &str = "mcm:secrets";
 const ROUNDS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
 
 /// The digest of some values under a new salt: `1.SALT.DIGEST`.
-pub(super) fn seal(values: &BTreeMap<&str, &str>) -> Result<String, CloudError> {
+pub(in super::super) fn seal(values: &BTreeMap<&str, &str>) -> Result<String, CloudError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|why| {
         refusal("cloudformation:CreateChangeSet", ErrorKind::Invalid, format!("no random numbers: {why}"))
@@ -27,7 +27,7 @@ pub(super) fn seal(values: &BTreeMap<&str, &str>) -> Result<String, CloudError> 
 }
 
 /// Whether a digest is that of these values.
-pub(super) fn fits(sealed: &str, values: &BTreeMap<&str, &str>) -> bool {
+pub(in super::super) fn fits(sealed: &str, values: &BTreeMap<&str, &str>) -> bool {
     let parts: Vec<&str> = sealed.split('.').collect();
     let ["1", salt, expected] = parts.as_slice() else { return false };
     let (Ok(salt), Ok(expected)) = (hex::decode(salt), hex::decode(expected)) else { return false };
