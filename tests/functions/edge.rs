@@ -9,29 +9,32 @@ use sha2::Sha256;
 use super::{ACCOUNT, Scene, eventually};
 use crate::support::sign::{Reply, Signer, send};
 
-async fn allow(aws: &Signer, function: &str, id: &str, principal: &str, source: &str) {
+/// Lets a service call a function.
+pub(super) async fn allow(aws: &Signer, function: &str, id: &str, principal: &str, source: &str) {
     let body = json!({
         "StatementId": id, "Action": "lambda:InvokeFunction", "Principal": principal, "SourceArn": source,
     });
     aws.lambda("POST", &format!("/2015-03-31/functions/{function}/policy"), &body).await.good();
 }
 
-async fn api(aws: &Signer, cors: Option<Json>, function: &str, routes: &[&str]) -> String {
+/// An HTTP API with routes to functions; returns its id.
+pub(super) async fn api(aws: &Signer, cors: Option<Json>, routes: &[(&str, &str)]) -> String {
     let call = async |path: String, body: Json| {
-        aws.send("apigateway", "POST", &path, &[("content-type", "application/json")], body.to_string()).await.good()
+        let kind = [("content-type", "application/json")];
+        aws.send("apigateway", "POST", &path, &kind, body.to_string()).await.good()
     };
     let mut wanted = json!({ "name": "api", "protocolType": "HTTP" });
     if let Some(cors) = cors {
         wanted["corsConfiguration"] = cors;
     }
     let id = call("/v2/apis".to_owned(), wanted).await["apiId"].as_str().unwrap().to_owned();
-    let integration = json!({
-        "integrationType": "AWS_PROXY", "payloadFormatVersion": "2.0",
-        "integrationUri": format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:{function}"),
-    });
-    let made = call(format!("/v2/apis/{id}/integrations"), integration).await;
-    let target = format!("integrations/{}", made["integrationId"].as_str().unwrap());
-    for route in routes {
+    for (function, route) in routes {
+        let integration = json!({
+            "integrationType": "AWS_PROXY", "payloadFormatVersion": "2.0",
+            "integrationUri": format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:{function}"),
+        });
+        let made = call(format!("/v2/apis/{id}/integrations"), integration).await;
+        let target = format!("integrations/{}", made["integrationId"].as_str().unwrap());
         call(format!("/v2/apis/{id}/routes"), json!({ "routeKey": route, "target": target })).await;
     }
     call(format!("/v2/apis/{id}/stages"), json!({ "stageName": "$default", "autoDeploy": true })).await;
@@ -43,7 +46,8 @@ async fn an_http_api_leads_to_its_function() {
     let scene = Scene::new().await;
     scene.function("web", &json!({})).await;
     let cors = json!({ "allowOrigins": ["http://page"], "allowMethods": ["GET", "POST"], "allowHeaders": ["content-type"], "maxAge": 60 });
-    let id = api(&scene.aws, Some(cors), "web", &["GET /things/{id}", "ANY /all/{rest+}", "POST /things"]).await;
+    let routes = [("web", "GET /things/{id}"), ("web", "ANY /all/{rest+}"), ("web", "POST /things")];
+    let id = api(&scene.aws, Some(cors), &routes).await;
     let host = format!("{id}.execute-api.us-east-1.localhost");
     let endpoint = scene.session.endpoints.aws.clone();
     let ask = async |method: &str, target: &str, fields: &[(&str, &str)], body: &str| {
@@ -52,11 +56,16 @@ async fn an_http_api_leads_to_its_function() {
         send(&endpoint, method, target, &all, body).await
     };
     let reply = ask("GET", "/things/1", &[], "").await;
-    assert_eq!((reply.status, reply.text()), (500, json!({ "message": "Internal Server Error" }).to_string()), "no permission yet");
+    assert_eq!(
+        (reply.status, reply.text()),
+        (500, json!({ "message": "Internal Server Error" }).to_string()),
+        "no permission yet"
+    );
     let source = format!("arn:aws:execute-api:us-east-1:{ACCOUNT}:{id}/*/*");
     allow(&scene.aws, "web", "api", "apigateway.amazonaws.com", &source).await;
 
-    let reply = ask("GET", "/things/a%20b?q=1&q=2&r=%C3%BC", &[("cookie", "x=1; y=2"), ("x-own", "1")], "").await;
+    let reply =
+        ask("GET", "/things/a%20b?q=1&q=2&r=%C3%BC", &[("cookie", "x=1; y=2"), ("x-own", "1")], "").await;
     let event = &reply.good()["event"];
     assert_eq!(event["version"], "2.0");
     assert_eq!(event["routeKey"], "GET /things/{id}");
@@ -69,7 +78,10 @@ async fn an_http_api_leads_to_its_function() {
     assert_eq!((&event["isBase64Encoded"], &event["body"]), (&json!(false), &Json::Null));
     let reply = ask("POST", "/all/x/y", &[("content-type", "image/png")], "bytes").await.good();
     assert_eq!(reply["event"]["pathParameters"]["rest"], "x/y");
-    assert_eq!((&reply["event"]["body"], &reply["event"]["isBase64Encoded"]), (&json!(STANDARD.encode("bytes")), &json!(true)));
+    assert_eq!(
+        (&reply["event"]["body"], &reply["event"]["isBase64Encoded"]),
+        (&json!(STANDARD.encode("bytes")), &json!(true))
+    );
 
     let reply = ask("POST", "/things", &[("origin", "http://page")], "").await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("http://page"));
@@ -90,7 +102,7 @@ async fn an_http_api_leads_to_its_function() {
 async fn a_functions_own_answer_is_passed_on_and_its_failure_is_not() {
     let scene = Scene::new().await;
     scene.function("answers", &json!({ "Timeout": 1 })).await;
-    let id = api(&scene.aws, None, "answers", &["$default"]).await;
+    let id = api(&scene.aws, None, &[("answers", "$default")]).await;
     let source = format!("arn:aws:execute-api:us-east-1:{ACCOUNT}:{id}/*");
     allow(&scene.aws, "answers", "api", "apigateway.amazonaws.com", &source).await;
     let host = format!("{id}.execute-api.us-east-1.localhost");
@@ -102,7 +114,11 @@ async fn a_functions_own_answer_is_passed_on_and_its_failure_is_not() {
         scene.aws.lambda("PUT", "/2015-03-31/functions/answers/configuration", &settings).await.good();
         super::ready(&scene.aws, "answers").await;
         let reply = ask(what).await;
-        assert_eq!((reply.status, reply.json()), (status, json!({ "message": "Internal Server Error" })), "{what}");
+        assert_eq!(
+            (reply.status, reply.json()),
+            (status, json!({ "message": "Internal Server Error" })),
+            "{what}"
+        );
     }
     let settings = json!({ "Environment": { "Variables": { "ALWAYS": "web" } } });
     scene.aws.lambda("PUT", "/2015-03-31/functions/answers/configuration", &settings).await.good();
@@ -110,7 +126,11 @@ async fn a_functions_own_answer_is_passed_on_and_its_failure_is_not() {
     let reply = ask("anything").await;
     assert_eq!((reply.status, reply.text().as_str(), reply.header("x-own")), (201, "hi", Some("1")));
     assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 2);
-    assert_eq!(reply.header("access-control-allow-origin"), Some("http://own"), "without rules of the API's own");
+    assert_eq!(
+        reply.header("access-control-allow-origin"),
+        Some("http://own"),
+        "without rules of the API's own"
+    );
     scene.session.close().await;
 }
 
@@ -120,7 +140,9 @@ async fn a_bucket_tells_a_function_that_it_may_call() {
     scene.function("told", &json!({})).await;
     scene.aws.send("s3", "PUT", "/pictures", &[], "").await.good();
     let arn = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:told");
-    let rule = |name: &str, value: &str| format!("<FilterRule><Name>{name}</Name><Value>{value}</Value></FilterRule>");
+    let rule = |name: &str, value: &str| {
+        format!("<FilterRule><Name>{name}</Name><Value>{value}</Value></FilterRule>")
+    };
     let configuration = format!(
         "<NotificationConfiguration><CloudFunctionConfiguration><CloudFunction>{arn}</CloudFunction><Event>s3:ObjectCreated:*</Event>\
          <Filter><S3Key>{}{}</S3Key></Filter></CloudFunctionConfiguration></NotificationConfiguration>",
@@ -130,13 +152,27 @@ async fn a_bucket_tells_a_function_that_it_may_call() {
     let put = async || scene.aws.send("s3", "PUT", "/pictures?notification=", &[], &configuration).await;
     let refused = put().await;
     assert_eq!(refused.status, 400);
-    assert!(refused.text().contains("Unable to validate the following destination configurations"), "{}", refused.text());
+    assert!(
+        refused.text().contains("Unable to validate the following destination configurations"),
+        "{}",
+        refused.text()
+    );
     allow(&scene.aws, "told", "other", "s3.amazonaws.com", "arn:aws:s3:::another").await;
     assert_eq!(put().await.status, 400, "the permission is another bucket's");
     allow(&scene.aws, "told", "bucket", "s3.amazonaws.com", "arn:aws:s3:::pictures").await;
     assert_eq!(put().await.status, 200);
     for key in ["up/a%20b.png", "down/c.png", "up/d.gif"] {
-        scene.aws.send("s3", "PUT", &format!("/pictures/{key}"), &[("x-amz-acl", "bucket-owner-full-control")], "12345").await.good();
+        scene
+            .aws
+            .send(
+                "s3",
+                "PUT",
+                &format!("/pictures/{key}"),
+                &[("x-amz-acl", "bucket-owner-full-control")],
+                "12345",
+            )
+            .await
+            .good();
     }
     let group = json!({ "logGroupName": "/aws/lambda/told", "filterPattern": "REPORT" });
     let runs = eventually(async || {
@@ -180,19 +216,21 @@ fn signed_form(aws: &Signer, key: &str, conditions: &[Json], expiration: &str) -
 pub(super) async fn post(url: &str, fields: &[(String, String)], file: &[u8], origin: &str) -> Reply {
     let mut body = Vec::new();
     for (name, value) in fields {
-        let part = format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        let part =
+            format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         body.extend_from_slice(part.as_bytes());
     }
-    body.extend_from_slice(b"--frontier\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.png\"\r\n\r\n");
+    body.extend_from_slice(
+        b"--frontier\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.png\"\r\n\r\n",
+    );
     body.extend_from_slice(file);
     body.extend_from_slice(b"\r\n--frontier--\r\n");
     let kind = [("content-type", "multipart/form-data; boundary=frontier"), ("origin", origin)];
     send(url, "POST", "", &kind, body).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_by_form_is_held_to_its_policy() {
-    let scene = Scene::new().await;
+/// A bucket that pages of one origin may post to; returns its address.
+async fn open_forms(scene: &Scene) -> String {
     scene.aws.send("s3", "PUT", "/forms", &[], "").await.good();
     let cors = "<CORSConfiguration><CORSRule><AllowedMethod>POST</AllowedMethod><AllowedOrigin>http://page</AllowedOrigin>\
                 <AllowedHeader>content-*</AllowedHeader></CORSRule></CORSConfiguration>";
@@ -201,9 +239,48 @@ async fn an_upload_by_form_is_held_to_its_policy() {
         STANDARD.encode(md5::Md5::digest(cors))
     };
     scene.aws.send("s3", "PUT", "/forms?cors=", &[("content-md5", &checksum)], cors).await.good();
-    let url = format!("{}/forms", scene.aws.endpoint);
-    let conditions =
-        [json!({ "bucket": "forms" }), json!(["starts-with", "$key", "up/"]), json!(["content-length-range", 1, 10])];
+    format!("{}/forms", scene.aws.endpoint)
+}
+
+/// Status, code and message of a refusal.
+fn refusal(reply: &Reply) -> (u16, String, String) {
+    assert_eq!(reply.header("access-control-allow-origin"), None);
+    let text = reply.text();
+    let part = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>")).unwrap();
+        rest.split_once("</").unwrap().0.to_owned()
+    };
+    (reply.status, part("Code"), part("Message"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_says_beforehand_which_pages_it_serves() {
+    let scene = Scene::new().await;
+    let url = open_forms(&scene).await;
+    let ask = async |origin: &str, headers: &str| {
+        let fields = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", headers),
+        ];
+        send(&url, "OPTIONS", "", &fields, "").await
+    };
+    let allowed = ask("http://page", "content-type").await;
+    assert_eq!((allowed.status, allowed.header("access-control-allow-headers")), (200, Some("content-type")));
+    assert_eq!(ask("http://page", "x-own").await.status, 403);
+    assert_eq!(ask("http://other", "content-type").await.status, 403);
+    scene.session.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_by_form_is_held_to_its_policy() {
+    let scene = Scene::new().await;
+    let url = open_forms(&scene).await;
+    let conditions = [
+        json!({ "bucket": "forms" }),
+        json!(["starts-with", "$key", "up/"]),
+        json!(["content-length-range", 1, 10]),
+    ];
     let later = "2099-01-01T00:00:00Z";
     let good = signed_form(&scene.aws, "up/${filename}", &conditions, later);
     let reply = post(&url, &good, b"12345", "http://page").await;
@@ -214,25 +291,25 @@ async fn an_upload_by_form_is_held_to_its_policy() {
     assert_eq!((stored.text().as_str(), stored.header("content-type")), ("12345", Some("image/png")));
 
     let refused = async |fields: &[(String, String)], file: &[u8]| {
-        let reply = post(&url, fields, file, "http://other").await;
-        assert_eq!(reply.header("access-control-allow-origin"), None);
-        let text = reply.text();
-        let part = |name: &str| {
-            let (_, rest) = text.split_once(&format!("<{name}>")).unwrap();
-            rest.split_once("</").unwrap().0.to_owned()
-        };
-        (reply.status, part("Code"), part("Message"))
+        refusal(&post(&url, fields, file, "http://other").await)
     };
     let told = |status: u16, code: &str, message: &str| (status, code.to_owned(), message.to_owned());
     let large = refused(&good, b"12345678901").await;
     assert_eq!(large, told(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"));
     assert_eq!(refused(&good, b"").await.1, "EntityTooSmall");
     let away = signed_form(&scene.aws, "down/f", &conditions, later);
-    let message = "Invalid according to Policy: Policy Condition failed: [\"starts-with\", \"$key\", \"up/\"]";
+    let message =
+        "Invalid according to Policy: Policy Condition failed: [\"starts-with\", \"$key\", \"up/\"]";
     let (status, code, said) = refused(&away, b"1").await;
-    assert_eq!((status, code.as_str(), said.replace("&quot;", "\"").as_str()), (403, "AccessDenied", message));
+    assert_eq!(
+        (status, code.as_str(), said.replace("&quot;", "\"").as_str()),
+        (403, "AccessDenied", message)
+    );
     let old = signed_form(&scene.aws, "up/f", &conditions, "2020-01-01T00:00:00Z");
-    assert_eq!(refused(&old, b"1").await, told(403, "AccessDenied", "Invalid according to Policy: Policy expired."));
+    assert_eq!(
+        refused(&old, b"1").await,
+        told(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+    );
     let mut more = good.clone();
     more.insert(0, ("x-amz-meta-own".to_owned(), "1".to_owned()));
     let message = "Invalid according to Policy: Extra input fields: x-amz-meta-own";
@@ -246,18 +323,6 @@ async fn an_upload_by_form_is_held_to_its_policy() {
     assert_eq!(refused(&changed, b"1").await.1, "SignatureDoesNotMatch");
     assert_eq!(refused(&[("key".to_owned(), "up/f".to_owned())], b"1").await.1, "AccessDenied");
 
-    let ask = async |origin: &str, headers: &str| {
-        let fields = [
-            ("origin", origin),
-            ("access-control-request-method", "POST"),
-            ("access-control-request-headers", headers),
-        ];
-        send(&url, "OPTIONS", "", &fields, "").await
-    };
-    let allowed = ask("http://page", "content-type").await;
-    assert_eq!((allowed.status, allowed.header("access-control-allow-headers")), (200, Some("content-type")));
-    assert_eq!(ask("http://page", "x-own").await.status, 403);
-    assert_eq!(ask("http://other", "content-type").await.status, 403);
     scene.session.close().await;
 }
 
@@ -331,6 +396,10 @@ async fn a_distribution_shows_a_closed_bucket_and_keeps_what_it_has_seen() {
     assert_eq!(get("/").await, shown(200, "two", "Miss"));
     let reply = send(&aws.endpoint, "POST", "/", &[("host", &host)], "").await;
     assert_eq!(reply.status, 403, "the behaviour takes no POST");
-    assert_eq!(send(&aws.endpoint, "GET", "/site/index.html", &[], "").await.status, 403, "the bucket itself stays closed");
+    assert_eq!(
+        send(&aws.endpoint, "GET", "/site/index.html", &[], "").await.status,
+        403,
+        "the bucket itself stays closed"
+    );
     scene.session.close().await;
 }

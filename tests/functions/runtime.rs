@@ -9,7 +9,8 @@ use super::{Scene, archive, eventually, form, function, ready, trust};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_serves_one_event_after_the_other_as_its_role() {
     let scene = Scene::new().await;
-    let settings = json!({ "Environment": { "Variables": { "MINE": "https://x.cognitiveservices.azure.com/" } } });
+    let settings =
+        json!({ "Environment": { "Variables": { "MINE": "https://x.cognitiveservices.azure.com/" } } });
     scene.function("plain", &settings).await;
     let first = scene.invoke("plain", &json!({ "a": [1, "ü"] })).await;
     let told = first.good();
@@ -18,8 +19,14 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
     assert_eq!(first.header("x-amz-function-error"), None);
     let log = String::from_utf8(STANDARD.decode(first.header("x-amz-log-result").unwrap()).unwrap()).unwrap();
     let id = first.header("x-amzn-requestid").unwrap();
-    assert!(log.starts_with(&format!("START RequestId: {id} Version: $LATEST\nevent 1\nEND RequestId: {id}\n")), "{log}");
-    assert!(log.contains("Memory Size: 128 MB\tMax Memory Used: ") && log.contains("\tInit Duration: "), "{log}");
+    assert!(
+        log.starts_with(&format!("START RequestId: {id} Version: $LATEST\nevent 1\nEND RequestId: {id}\n")),
+        "{log}"
+    );
+    assert!(
+        log.contains("Memory Size: 128 MB\tMax Memory Used: ") && log.contains("\tInit Duration: "),
+        "{log}"
+    );
     let second = scene.invoke("plain", &json!({})).await.good();
     assert_eq!((&second["count"], &second["process"]), (&json!(2), &told["process"]), "the process is kept");
 
@@ -38,13 +45,20 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
     ] {
         assert_eq!(variables[name], value, "{name}");
     }
-    assert!(variables.get("HOME").is_none() && variables.get("CARGO_MANIFEST_DIR").is_none(), "nothing of ours");
+    assert!(
+        variables.get("HOME").is_none() && variables.get("CARGO_MANIFEST_DIR").is_none(),
+        "nothing of ours"
+    );
     let text = |name: &str| variables[name].as_str().unwrap().to_owned();
     let mut role = scene.aws.clone();
     (role.id, role.secret) = (text("AWS_ACCESS_KEY_ID"), text("AWS_SECRET_ACCESS_KEY"));
     let kind = [("content-type", "application/x-www-form-urlencoded")];
     let who = "Action=GetCallerIdentity&Version=2011-06-15";
-    assert_eq!(role.send("sts", "POST", "/", &kind, who).await.status, 403, "its keys are nothing without their token");
+    assert_eq!(
+        role.send("sts", "POST", "/", &kind, who).await.status,
+        403,
+        "its keys are nothing without their token"
+    );
     role.token = Some(text("AWS_SESSION_TOKEN"));
     let told = role.send("sts", "POST", "/", &kind, who).await.text();
     assert!(told.contains("<Arn>arn:aws:sts::123456789012:assumed-role/runner/plain</Arn>"), "{told}");
@@ -72,15 +86,25 @@ async fn what_goes_wrong_is_told_as_lambda_tells_it() {
     };
     let (told, _) = failed(json!({ "do": "fail" })).await;
     assert_eq!(told, json!({ "errorType": "Wrong", "errorMessage": "it went wrong" }));
-    assert_eq!(scene.invoke("wrong", &json!({})).await.good()["count"], 2, "a failed event is no failed process");
+    assert_eq!(
+        scene.invoke("wrong", &json!({})).await.good()["count"],
+        2,
+        "a failed event is no failed process"
+    );
     let (told, log) = failed(json!({ "do": "sleep" })).await;
     assert_eq!(told["errorType"], "Sandbox.Timedout");
-    assert!(told["errorMessage"].as_str().unwrap().ends_with(" Error: Task timed out after 1.00 seconds"), "{told}");
+    assert!(
+        told["errorMessage"].as_str().unwrap().ends_with(" Error: Task timed out after 1.00 seconds"),
+        "{told}"
+    );
     assert!(log.contains(" Task timed out after 1.00 seconds\n"), "{log}");
     assert_eq!(scene.invoke("wrong", &json!({})).await.good()["count"], 1, "the process was ended");
     let (told, log) = failed(json!({ "do": "exit" })).await;
     assert_eq!(told["errorType"], "Runtime.ExitError");
-    assert!(told["errorMessage"].as_str().unwrap().ends_with("Runtime exited with error: exit status 3"), "{told}");
+    assert!(
+        told["errorMessage"].as_str().unwrap().ends_with("Runtime exited with error: exit status 3"),
+        "{told}"
+    );
     assert!(log.contains("event 2\n"), "{log}");
     if cfg!(target_os = "linux") {
         let (told, _) = failed(json!({ "do": "hog" })).await;
@@ -111,9 +135,18 @@ async fn what_cannot_be_called_is_refused() {
         (reply.status, reply.header("x-amzn-errortype").unwrap_or_default().to_owned())
     };
     let refused = |status: u16, code: &str| (status, code.to_owned());
-    assert_eq!(invoke("none/invocations", "RequestResponse", "{}").await, refused(404, "ResourceNotFoundException"));
-    assert_eq!(invoke("one/invocations?Qualifier=7", "RequestResponse", "{}").await, refused(404, "ResourceNotFoundException"));
-    assert_eq!(invoke("one/invocations", "RequestResponse", "{").await, refused(400, "InvalidRequestContentException"));
+    assert_eq!(
+        invoke("none/invocations", "RequestResponse", "{}").await,
+        refused(404, "ResourceNotFoundException")
+    );
+    assert_eq!(
+        invoke("one/invocations?Qualifier=7", "RequestResponse", "{}").await,
+        refused(404, "ResourceNotFoundException")
+    );
+    assert_eq!(
+        invoke("one/invocations", "RequestResponse", "{").await,
+        refused(400, "InvalidRequestContentException")
+    );
     assert_eq!(invoke("one/invocations", "Now", "{}").await, refused(400, "InvalidParameterValueException"));
     assert_eq!(invoke("one/invocations", "DryRun", "{}").await, refused(204, ""));
     let large = format!("\"{}\"", "x".repeat(1 << 20));
@@ -127,7 +160,10 @@ async fn what_cannot_be_called_is_refused() {
         ("PolicyDocument", &other),
     ]);
     scene.iam(form).await;
-    assert_eq!(invoke("one/invocations", "RequestResponse", "{}").await, refused(403, "AccessDeniedException"));
+    assert_eq!(
+        invoke("one/invocations", "RequestResponse", "{}").await,
+        refused(403, "AccessDeniedException")
+    );
     assert_eq!(invoke("one/invocations", "DryRun", "{}").await, refused(403, "AccessDeniedException"));
     scene.session.close().await;
 }
@@ -135,12 +171,15 @@ async fn what_cannot_be_called_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_what_they_were_and_aliases_lead_to_them() {
     let scene = Scene::new().await;
-    scene.function("many", &json!({ "Environment": { "Variables": { "N": "one" } } })).await;
+    scene.function("many", &json!({ "Environment": { "Variables": { "NUMBER": "one" } } })).await;
     let path = "/2015-03-31/functions/many";
-    assert_eq!(scene.aws.lambda("POST", &format!("{path}/versions"), &json!({})).await.good()["Version"], "1");
+    assert_eq!(
+        scene.aws.lambda("POST", &format!("{path}/versions"), &json!({})).await.good()["Version"],
+        "1"
+    );
     let alias = json!({ "Name": "live", "FunctionVersion": "1" });
     scene.aws.lambda("POST", &format!("{path}/aliases"), &alias).await.good();
-    let change = json!({ "Environment": { "Variables": { "N": "two" } } });
+    let change = json!({ "Environment": { "Variables": { "NUMBER": "two" } } });
     scene.aws.lambda("PUT", &format!("{path}/configuration"), &change).await.good();
     ready(&scene.aws, "many").await;
     let told = async |qualifier: &str| {
@@ -148,7 +187,7 @@ async fn versions_are_what_they_were_and_aliases_lead_to_them() {
         let event = json!({ "do": "variables" }).to_string();
         let reply = scene.aws.send("lambda", "POST", &path, &[], event).await;
         let version = reply.header("x-amz-executed-version").unwrap().to_owned();
-        (version, reply.good()["N"].as_str().unwrap().to_owned())
+        (version, reply.good()["NUMBER"].as_str().unwrap().to_owned())
     };
     let pair = |version: &str, n: &str| (version.to_owned(), n.to_owned());
     assert_eq!(told("live").await, pair("1", "one"));

@@ -71,13 +71,16 @@ impl Signer {
         headers.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         headers.sort();
         let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-        let lines = headers.iter().fold(String::new(), |lines, (name, value)| lines + name + ":" + value + "\n");
+        let lines =
+            headers.iter().fold(String::new(), |lines, (name, value)| lines + name + ":" + value + "\n");
         // S3 signs a path as it is sent, the others encode it once more.
         let signed_path = if service == "s3" { path.to_owned() } else { path.replace('%', "%25") };
         let canonical = format!("{method}\n{signed_path}\n{query}\n{lines}\n{names}\n{digest}");
         let scope = format!("{}/us-east-1/{service}/aws4_request", &time[..8]);
-        let text =
-            format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical.as_bytes())));
+        let text = format!(
+            "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
+            hex::encode(Sha256::digest(canonical.as_bytes()))
+        );
         let mut key = format!("AWS4{}", self.secret).into_bytes();
         for part in [&time[..8], "us-east-1", service, "aws4_request"] {
             key = mac(&key, part.as_bytes());
@@ -115,7 +118,8 @@ pub async fn send(
     fields: &[(&str, &str)],
     body: impl AsRef<[u8]>,
 ) -> Reply {
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = client.request(method, format!("{endpoint}{target}")).body(body.as_ref().to_vec());
     for (name, value) in fields {
