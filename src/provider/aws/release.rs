@@ -4,8 +4,8 @@
 //! that as a version, calls the version with the smoke test's event, and only then lets the alias lead to it: a version
 //! that fails is deleted, and visitors never met it. Undoing a release leads the alias back to the version before.
 //!
-//! What is released is told by the alias's description: our mark, and a salted and stretched digest (`stack::secrets`) over
-//! the version and everything that the function is made of, its secrets among it. An alias without a mark was released by
+//! What is released is told by the alias's description: our mark, and a digest over the version and everything that the
+//! function is made of; a salted and stretched one (`stack::secrets`) where secrets are among it. An alias without a mark was released by
 //! no one yet, and counts as absent. Earlier versions stay until the function goes.
 
 mod smoke;
@@ -18,6 +18,7 @@ use aws_sdk_lambda::operation::get_alias::GetAliasOutput;
 use aws_sdk_lambda::types::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::super::Kind;
@@ -83,6 +84,9 @@ struct Properties {
 
 /// What stands for a configuration that is not the desired one: the version, and the digest that its alias bore.
 const FORMER: [&str; 2] = ["Version", "Digest"];
+
+/// The part of a configuration that nobody may guess from its digest.
+const SECRETS: &str = "Secrets";
 
 const READ: &str = "lambda:GetAlias";
 const PUBLISH: &str = "lambda:PublishVersion";
@@ -175,7 +179,26 @@ fn seen(id: &CloudId, owner: Owner, digest: &str, version: &str, desired: Option
 /// Whether a digest is that of a version with this configuration.
 fn is_of(digest: &str, version: &str, configuration: &Value) -> bool {
     let text = exposed(configuration).to_string();
-    secrets::fits(digest, &BTreeMap::from([("Version", version), ("Configuration", text.as_str())]))
+    let has_secrets = configuration.at(&[SECRETS]).is_some();
+    if has_secrets { secrets::fits(digest, &words(version, &text)) } else { digest == plain(version, &text) }
+}
+
+/// A new digest of a version with a configuration.
+fn seal(version: &str, configuration: &BTreeMap<String, Json>) -> Result<String, CloudError> {
+    let text = serde_json::to_string(configuration).unwrap_or_default();
+    if configuration.contains_key(SECRETS) {
+        return secrets::seal(&words(version, &text));
+    }
+    Ok(plain(version, &text))
+}
+
+fn words<'a>(version: &'a str, configuration: &'a str) -> BTreeMap<&'a str, &'a str> {
+    BTreeMap::from([("Version", version), ("Configuration", configuration)])
+}
+
+/// Where there is nothing to hide: `0.DIGEST`.
+fn plain(version: &str, configuration: &str) -> String {
+    format!("0.{}", hex::encode(Sha256::digest(format!("{version}\n{configuration}"))))
 }
 
 /// A value with its secrets in clear: for a digest, and nothing else.
@@ -210,11 +233,7 @@ async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
         }
         return Err(error);
     }
-    let configuration = serde_json::to_string(&desired.configuration).unwrap_or_default();
-    let digest = secrets::seal(&BTreeMap::from([
-        ("Version", version.as_str()),
-        ("Configuration", configuration.as_str()),
-    ]))?;
+    let digest = seal(&version, &desired.configuration)?;
     lead(aws, desired, &version, owner, &digest).await?;
     Ok((version, digest))
 }
