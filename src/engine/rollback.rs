@@ -13,12 +13,12 @@ use super::apply::Stop;
 use super::books::{Books, owner, schema_of};
 use super::diff::{diff, normalise};
 use super::secrecy::hide;
-use super::step::{Task, UNSEEN, appeared, perform};
+use super::step::{Task, UNSEEN, appeared, perform, watched};
 use super::undo;
 use crate::model::{
     Absent, Address, Catalogue, CloudError, Condition, Deed, Deletion, Edit, Entry, ErrorKind, Event,
     Holding, Image, Kept, Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Path, Phase, Progress,
-    Provider, Read, Schema, Segment, Shape, Standing, StepId, Undo, Value,
+    Provider, Schema, Segment, Shape, Standing, StepId, Undo, Value,
 };
 
 /// What undoing needs besides the books.
@@ -109,6 +109,9 @@ pub(super) async fn roll_back<L: Ledger>(
         } else {
             undo(undoing, deed, clouds, events).await
         };
+        // What is not known to have failed may be on its way: it is being undone until somebody has looked.
+        let unclear = matches!(&result, Err(Stay::Failed(error))
+            if matches!(error.kind, ErrorKind::Unknown | ErrorKind::Credentials));
         let why = match result {
             Ok(owns) => {
                 books.write(Entry::Undone { deed: id, owns });
@@ -126,7 +129,9 @@ pub(super) async fn roll_back<L: Ledger>(
                 why
             }
         };
-        books.write(Entry::Kept { deed: id, why: why.clone() });
+        if !unclear {
+            books.write(Entry::Kept { deed: id, why: why.clone() });
+        }
         let holding = &deed.intent.owns;
         needed.extend(holding.current.iter().flat_map(|owned| owned.dependencies.iter().cloned()));
         back.kept.push(Kept { address, op, why });
@@ -191,7 +196,8 @@ async fn undo(
                 // A deletion under way still shows what it deletes.
                 sleep(UNSEEN).await;
             }
-            let live = bring_back(task, before, clouds, events).await?;
+            let gone = deed.progress == Progress::Done;
+            let live = bring_back(task, before, gone, clouds, events).await?;
             Ok(brought(owned, schema, &live))
         }
         Op::Forget => Ok(owned),
@@ -231,11 +237,6 @@ fn task(undoing: Undoing<'_>, deed: &Deed) -> Task {
     }
 }
 
-async fn read(task: &Task, clouds: &impl Provider) -> Result<Option<Live>, CloudError> {
-    let desired = Some(&task.properties);
-    clouds.read(Read { ty: &task.ty, id: &task.id, desired, secrets: false }).await
-}
-
 /// Deletes what a step made, if it is still ours and as we left it.
 async fn unmake(
     task: &Task,
@@ -244,7 +245,8 @@ async fn unmake(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
     let wrote = deed.wrote.as_ref();
-    let patience = if deed.is_unclear() { UNSEEN } else { Duration::ZERO };
+    // It may be under way yet; or it was made, and is not shown yet.
+    let patience = if deed.is_unclear() || wrote.is_some() { UNSEEN } else { Duration::ZERO };
     let Some(live) = appeared(task, clouds, patience).await? else { return Ok(()) };
     if matches!(live.condition, Condition::SoftDeleted { .. }) {
         return Ok(());
@@ -301,9 +303,11 @@ async fn put_back(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
     // Looked at as what it was: where several objects make one, the first that is different is told.
-    let desired = Some(&before.properties);
-    let request = Read { ty: &task.ty, id: &task.id, desired, secrets: false };
-    let Some(live) = clouds.read(request).await? else {
+    let look = Task { properties: before.properties.clone(), ..task.clone() };
+    // We changed it, so a cloud that says that it never was is behind.
+    let is_behind = |live: &Live| wrote.is_some() && moved(task, before, live).is_none();
+    let found = watched(&look, clouds, UNSEEN, |live| !live.is_some_and(is_behind)).await?;
+    let Some(live) = found else {
         return Err(Stay::Kept("it is not there any more".to_owned()));
     };
     if let Some(mark) = &live.owner
@@ -335,16 +339,21 @@ async fn put_back(
     Ok(())
 }
 
-/// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards.
+/// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards. `gone` says that it is known
+/// to have been deleted.
 async fn bring_back(
     task: Task,
     before: &Image,
+    gone: bool,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Live, Stay> {
     let task = Task { properties: before.properties.clone(), ..task };
-    let task = match read(&task, clouds).await? {
-        Some(live) if live.condition == Condition::Ready => {
+    // A cloud that still shows what is deleted is behind.
+    let is_ready = |live: &Live| live.condition == Condition::Ready;
+    let patience = if gone { UNSEEN } else { Duration::ZERO };
+    let task = match watched(&task, clouds, patience, |live| !live.is_some_and(is_ready)).await? {
+        Some(live) if is_ready(&live) => {
             let ours = live.owner.as_ref().is_none_or(|mark| mark.nonce == task.owner.nonce);
             let same =
                 Some(live.owner.as_ref().map(crate::model::Owner::to_text)) == Some(before.owner.clone());

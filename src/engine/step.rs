@@ -149,10 +149,21 @@ pub(super) async fn appeared(
     clouds: &impl Provider,
     patience: Duration,
 ) -> Result<Option<Live>, CloudError> {
+    watched(task, clouds, patience, |live| live.is_some()).await
+}
+
+/// What stands at the task's identity. As long as patience lasts it is looked at again until it is as expected: a
+/// cloud may go on answering with what was there before a change.
+pub(super) async fn watched(
+    task: &Task,
+    clouds: &impl Provider,
+    patience: Duration,
+    expected: impl Fn(Option<&Live>) -> bool,
+) -> Result<Option<Live>, CloudError> {
     let (began, mut tries) = (Instant::now(), 1);
     loop {
         let live = read(task, clouds).await?;
-        if live.is_some() || began.elapsed() > patience {
+        if expected(live.as_ref()) || began.elapsed() > patience {
             return Ok(live);
         }
         sleep(pause(tries)).await;

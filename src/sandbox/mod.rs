@@ -2,7 +2,8 @@
 //!
 //! One [`World`] (deterministic: clock and randomness come from outside) under thin wire adapters, one per
 //! service: `fn(&mut World, &Request) -> Response`, synchronous and without I/O. Transports carry them: loopback
-//! sockets for any client, and direct calls for simulation.
+//! sockets for any client, and direct calls for simulation. Where an answer is a function's to give, the adapter says
+//! which ([`aws::Invocation`]), and whoever serves runs it, outside of the world, and brings its outcome back.
 
 pub mod aws;
 pub mod azure;

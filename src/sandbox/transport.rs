@@ -141,13 +141,16 @@ impl Shared {
         response.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// Lets the cloud answer as it would have before its last change, and change nothing.
+    /// Lets the cloud answer as it would have before its last change. The look counts all the same: what goes on
+    /// while it is looked at goes on.
     fn handle_late(&self, cloud: Cloud, request: &Request) -> Option<Response> {
         let mut guard = self.lock();
         let open = guard.as_mut()?;
         open.world.discard();
         let date = open.world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let response = open.world.before_last_change(|world| dispatch(cloud, world, request));
+        drop(guard);
+        self.handle(cloud, request)?;
         Some(dated(response, &date))
     }
 

@@ -6,6 +6,7 @@ use mcm::model::Cloud;
 use mcm::sandbox::{Fault, Traffic, Trouble, World};
 use serde_json::json;
 
+use super::image::{TAKEN, image};
 use super::life::Signal;
 
 /// Something that happens when a request is sent.
@@ -31,6 +32,7 @@ pub enum Blow {
     Late,
     PolicyEdited,
     RoleEdited,
+    NameTaken,
     Stopped,
 }
 
@@ -49,6 +51,7 @@ const READS: &[Blow] = &[
     Blow::Late,
     Blow::PolicyEdited,
     Blow::RoleEdited,
+    Blow::NameTaken,
     Blow::Stopped,
 ];
 /// What can happen to a request that changes something.
@@ -72,6 +75,7 @@ const CHANGES: &[Blow] = &[
     Blow::Denied,
     Blow::PolicyEdited,
     Blow::RoleEdited,
+    Blow::NameTaken,
     Blow::Stopped,
 ];
 
@@ -134,6 +138,7 @@ impl Blow {
             Self::Expired => Signal::All(point.cloud, what.clone()),
             Self::PolicyEdited => Signal::Edit(edit_policy),
             Self::RoleEdited => Signal::Edit(edit_role),
+            Self::NameTaken => Signal::Edit(take_name),
             Self::Stopped => Signal::Stop,
             _ => Signal::None,
         };
@@ -181,7 +186,9 @@ impl Blow {
                 Cloud::Azure => say(403, "AuthorizationFailed", false),
             },
             Self::Late => Trouble::Late,
-            Self::PolicyEdited | Self::RoleEdited | Self::Stopped => Trouble::Delay { ms: 1 },
+            Self::PolicyEdited | Self::RoleEdited | Self::NameTaken | Self::Stopped => {
+                Trouble::Delay { ms: 1 }
+            }
         }
     }
 }
@@ -238,4 +245,37 @@ fn edit_role(world: &mut World) {
         role["description"] = json!("described by somebody else");
         world.replay(table, key, Some(role));
     }
+}
+
+/// The role whose name may be taken, and the id of whose it then is.
+const AUDITOR: &str = "123456789012/auditor";
+const ROLE_OF_STRANGER: &str = "AROASTRANGERSROLE0001";
+
+/// Somebody else makes a role of a name that the stack wants, if there is none.
+fn take_name(world: &mut World) {
+    if image(world).contains_key(&format!("aws.iam.role {AUDITOR}")) {
+        return;
+    }
+    let role = json!({
+        "id": ROLE_OF_STRANGER, "account": "123456789012", "path": "/", "name": "auditor",
+        "created": world.now(), "description": "made by somebody else", "max_session": 3600,
+        "trust": "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"ec2.amazonaws.com\"},\"Action\":\"sts:AssumeRole\"}]}",
+        "boundary": null, "tags": [], "inline": {}, "attached": [],
+    });
+    world.replay("aws.iam.role-id", ROLE_OF_STRANGER, Some(json!(AUDITOR)));
+    world.replay(TAKEN, AUDITOR, Some(role.clone()));
+    world.replay("aws.iam.role", AUDITOR, Some(role));
+}
+
+/// Takes the stranger's role away again, so that the stack may have the name. `false` if it is not as it was made.
+pub fn give_back(world: &mut World) -> bool {
+    let find = |world: &World, table: &str| {
+        world.records().find(|(t, k, _)| (*t, *k) == (table, AUDITOR)).map(|(_, _, json)| json.clone())
+    };
+    let Some(made) = find(world, TAKEN) else { return true };
+    let untouched = find(world, "aws.iam.role") == Some(made);
+    world.replay(TAKEN, AUDITOR, None);
+    world.replay("aws.iam.role", AUDITOR, None);
+    world.replay("aws.iam.role-id", ROLE_OF_STRANGER, None);
+    untouched
 }

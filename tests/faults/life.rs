@@ -60,6 +60,8 @@ pub enum End {
     Refused(String),
     /// The record could not be written.
     Unrecorded(String),
+    /// It changed what its plan does not show.
+    Unplanned(Vec<String>),
     /// It was killed.
     Killed,
     /// It did not end in any bearable time.
@@ -261,6 +263,7 @@ impl Life {
             Err(problems) => return End::Refused(format!("{:?}", problems.0)),
         };
         mutants::plan(self.mutant, &mut plan);
+        router.fidelity.hold(&mutants::shown(self.mutant, &plan));
         let approved = match engine::approve(plan, &inventory, &CATALOGUE, Answer::Automatic) {
             Ok(approved) => approved,
             Err(refusal) => return End::Refused(refusal.to_string()),
@@ -274,7 +277,12 @@ impl Life {
         let settings = Settings { parallelism: 16, rollback: true, now };
         let ran =
             engine::apply(approved, stack, &inventory, &CATALOGUE, &mut books, &router, settings, stop, tell);
-        match Box::pin(ran).await {
+        let ran = Box::pin(ran).await;
+        let beyond = router.fidelity.beyond();
+        if !beyond.is_empty() {
+            return End::Unplanned(beyond);
+        }
+        match ran {
             Ok(outcome) => End::Ran(Some(outcome)),
             Err(error) => End::Unrecorded(format!("{error}: {}", error.source)),
         }

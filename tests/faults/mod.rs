@@ -9,6 +9,7 @@
 mod blows;
 mod check;
 mod disk;
+mod fidelity;
 mod image;
 mod life;
 mod mutants;
@@ -51,7 +52,8 @@ fn report(scenarios: &[Arc<Scenario>], choose: impl Fn(&Scenario) -> Vec<Mishap>
         );
         points += requests + writes;
         injected.extend(mishaps.iter().map(|mishap| (scenario.name, mishap.point())));
-        sweep::sweep(scenario, &mishaps, None, &tally, usize::MAX);
+        let tries: Vec<_> = mishaps.into_iter().map(|mishap| (scenario.as_ref(), mishap)).collect();
+        sweep::sweep(&tries, None, &tally, usize::MAX);
     }
     let missed = tally.missed.lock().unwrap();
     let tries = tally.tries.load(Ordering::Relaxed);
@@ -115,9 +117,12 @@ fn one(name: &str) {
     panic!("there is no try of the name `{name}`");
 }
 
-/// The tries in an order that takes something of everything early on.
-fn mixed(scenario: &Scenario) -> Vec<Mishap> {
-    let all = scenario.mishaps();
+/// The tries of all scenarios, in an order that takes something of everything early on.
+fn mixed(scenarios: &[Arc<Scenario>]) -> Vec<(&Scenario, Mishap)> {
+    let every = scenarios
+        .iter()
+        .map(|scenario| scenario.mishaps().into_iter().map(move |mishap| (scenario.as_ref(), mishap)));
+    let all: Vec<_> = every.flatten().collect();
     (0..STRIDE).flat_map(|from| all.iter().skip(from).step_by(STRIDE).cloned()).collect()
 }
 
@@ -126,12 +131,11 @@ fn mixed(scenario: &Scenario) -> Vec<Mishap> {
 #[expect(clippy::print_stdout, reason = "the report is what it is for")]
 fn every_mutant_dies() {
     let scenarios = scenarios();
+    let tries = mixed(&scenarios);
     let (mut alive, mut all) = (Vec::new(), 0);
     for &mutant in mutants::ALL {
         let tally = Tally::default();
-        for scenario in &scenarios {
-            sweep::sweep(scenario, &mixed(scenario), Some(mutant), &tally, 1);
-        }
+        sweep::sweep(&tries, Some(mutant), &tally, 1);
         all += 1;
         let broken = tally.broken.lock().unwrap();
         let tries = tally.tries.load(Ordering::Relaxed);
@@ -149,9 +153,7 @@ fn every_mutant_dies() {
 #[expect(clippy::print_stdout, reason = "the report is what it is for")]
 fn a_naive_engine_fails_in_the_thousands() {
     let tally = Tally::default();
-    for scenario in scenarios() {
-        sweep::sweep(&scenario, &mixed(&scenario), Some(Mutant::Naive), &tally, ENOUGH);
-    }
+    sweep::sweep(&mixed(&scenarios()), Some(Mutant::Naive), &tally, ENOUGH);
     let broken = tally.broken.lock().unwrap();
     println!("naive: {} tries, {} invariants broken", tally.tries.load(Ordering::Relaxed), broken.len());
     assert!(broken.len() >= ENOUGH, "a naive engine passes");

@@ -7,6 +7,8 @@
 use mcm::model::*;
 use mcm::provider::Router;
 
+use super::fidelity::{Fidelity, Sent};
+
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -56,6 +58,7 @@ pub enum Mutant {
     PivotAtTheStart,
     OrderForgotten,
     LastStepForgotten,
+    StepUnshown,
     // --- what is looked at ---
     JournalUnread,
     StateUnread,
@@ -117,6 +120,7 @@ pub const ALL: &[Mutant] = &[
     M::PivotAtTheStart,
     M::OrderForgotten,
     M::LastStepForgotten,
+    M::StepUnshown,
     M::JournalUnread,
     M::StateUnread,
     M::LeavingUnwatched,
@@ -136,6 +140,15 @@ pub fn plan(mutant: Option<Mutant>, plan: &mut Plan) {
         Some(M::LastStepForgotten) => drop(plan.steps.pop()),
         _ => {}
     }
+}
+
+/// What an engine with this mistake shows of its plan.
+pub fn shown(mutant: Option<Mutant>, plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    if mutant == Some(M::StepUnshown) {
+        plan.steps.pop();
+    }
+    plan
 }
 
 /// What was read from the disk, as an engine with this mistake would see it.
@@ -255,17 +268,17 @@ fn intended(mutant: Mutant, mut intent: Intent) -> Intent {
             let owns = [&mut intent.owns.current, &mut intent.owns.former];
             owns.into_iter().flatten().for_each(|owned| owned.dependencies.clear());
         }
-        M::SecretsWritten => intent.shall = shown(&intent.shall),
+        M::SecretsWritten => intent.shall = in_clear(&intent.shall),
         _ => {}
     }
     intent
 }
 
 /// Properties with their secrets in clear.
-fn shown(map: &Map) -> Map {
+fn in_clear(map: &Map) -> Map {
     let show = |value: &Value| match value {
         Value::Secret(secret) => Value::text(secret.expose()),
-        Value::Map(inner) => Value::Map(shown(inner)),
+        Value::Map(inner) => Value::Map(in_clear(inner)),
         other => other.clone(),
     };
     map.iter().map(|(name, value)| (name.clone(), show(value))).collect()
@@ -275,12 +288,14 @@ fn shown(map: &Map) -> Map {
 pub struct Misread {
     pub clouds: Router,
     pub mutant: Option<Mutant>,
+    /// What the run may change.
+    pub fidelity: Fidelity,
     seen: std::sync::Mutex<std::collections::BTreeMap<CloudId, Option<Live>>>,
 }
 
 impl Misread {
     pub fn new(clouds: Router, mutant: Option<Mutant>) -> Self {
-        Self { clouds, mutant, seen: std::sync::Mutex::default() }
+        Self { clouds, mutant, fidelity: Fidelity::default(), seen: std::sync::Mutex::default() }
     }
 
     fn is(&self, mutant: Mutant) -> bool {
@@ -327,6 +342,7 @@ impl Provider for Misread {
     }
 
     async fn create(&self, request: Create<'_>) -> Result<Live, CloudError> {
+        self.fidelity.note(Sent::Create, request.ty, request.id);
         let mut owner = request.owner.clone();
         if self.is(M::MarksUnwritten) {
             owner.nonce = Nonce("f".repeat(24));
@@ -358,6 +374,7 @@ impl Provider for Misread {
     }
 
     async fn update(&self, request: Update<'_>) -> Result<Live, CloudError> {
+        self.fidelity.note(Sent::Update, request.ty, request.id);
         let done = |live: &Live| Live { properties: request.properties.clone(), ..live.clone() };
         if self.is(M::UpdatesUnsent) {
             return Ok(done(request.before));
@@ -376,6 +393,7 @@ impl Provider for Misread {
     }
 
     async fn delete(&self, request: Delete<'_>) -> Result<(), CloudError> {
+        self.fidelity.note(Sent::Delete, request.ty, request.id);
         if self.is(M::DeletesUnsent) {
             return Ok(());
         }
@@ -391,6 +409,7 @@ impl Provider for Misread {
     }
 
     async fn restore(&self, request: Restore<'_>) -> Result<Live, CloudError> {
+        self.fidelity.note(Sent::Restore, request.ty, request.id);
         self.clouds.restore(request).await.map_err(|error| self.taken(error))
     }
 }

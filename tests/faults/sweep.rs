@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use mcm::model::{Outcome, Stack};
 use mcm::sandbox::{Fault, Traffic};
 
-use super::blows::{Blow, Point, changes, points};
+use super::blows::{Blow, Point, changes, give_back, points};
 use super::check::{Broken, Check, kind, unmarked};
 use super::disk::Damage;
 use super::image::{Image, image};
@@ -133,6 +133,9 @@ impl Scenario {
         check.watch("disturbed", &ran);
         check.bounded(&ran, self, mishap);
         *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
+        if !life.clouds.world(give_back) {
+            check.fail("foreign", "somebody else's role was touched".to_owned());
+        }
         self.truth(&life, &ran, &mut check);
         life.clouds.wire().set_faults(Vec::new());
         let lied = matches!(mishap, Mishap::Disk(_, Damage::Lied));
@@ -141,7 +144,7 @@ impl Scenario {
             tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         }
         life.disk.begin(None);
-        lose_files(&life, mishap);
+        lose_files(&life, mishap).await;
         if self.doing != Doing::Destroy {
             self.reverse(&life, &mut check, tally).await;
         }
@@ -241,7 +244,12 @@ impl Scenario {
             }
             End::Ran(None) => {}
             End::Refused(why) if why == "past the pivot" => {}
-            End::Ran(_) | End::Refused(_) | End::Unrecorded(_) | End::Killed | End::Hung => {
+            End::Ran(_)
+            | End::Refused(_)
+            | End::Unrecorded(_)
+            | End::Unplanned(_)
+            | End::Killed
+            | End::Hung => {
                 check.fail("reverse", format!("rollback ended with {:?}", ran.end));
             }
         }
@@ -283,9 +291,12 @@ impl Scenario {
     }
 }
 
-/// A person loses files after a crash.
-fn lose_files(life: &Life, mishap: &Mishap) {
+/// A person loses files after a crash. That takes a moment, in which what was on its way arrives.
+async fn lose_files(life: &Life, mishap: &Mishap) {
     let Mishap::Request(_, blow) = mishap else { return };
+    if matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndStateLost | Blow::KilledAndBothLost) {
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    }
     if matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndBothLost) {
         life.disk.lose("journal.jsonl");
     }
@@ -294,15 +305,15 @@ fn lose_files(life: &Life, mishap: &Mishap) {
     }
 }
 
-/// Runs all tries of a scenario on two threads, each in a runtime of its own whose clock costs no time.
+/// Runs tries on two threads, each in a runtime of its own whose clock costs no time.
 ///
 /// Ends early once so many invariants are broken.
-pub fn sweep(scenario: &Scenario, mishaps: &[Mishap], mutant: Option<Mutant>, tally: &Tally, enough: usize) {
+pub fn sweep(tries: &[(&Scenario, Mishap)], mutant: Option<Mutant>, tally: &Tally, enough: usize) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(mishap) = mishaps.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((scenario, mishap)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if tally.broken.lock().unwrap().len() >= enough {
                         break;
                     }

@@ -141,7 +141,7 @@ impl Kind<Gcp> for PoolKind {
     }
 }
 
-async fn get(gcp: &Gcp, id: &CloudId) -> Result<api::WorkloadIdentityPool, CloudError> {
+pub(super) async fn get(gcp: &Gcp, id: &CloudId) -> Result<api::WorkloadIdentityPool, CloudError> {
     let call = "iam.projects.locations.workloadIdentityPools.get";
     gcp.own(id, call)?;
     gcp.hub(Call::Read, call, |hub| listen!(hub.projects().locations_workload_identity_pools_get(&id.0)))

@@ -10,7 +10,7 @@ use super::Gcp;
 use super::client::listen;
 use super::failure::{self, found};
 use super::operation;
-use super::pool::{condition, mask};
+use super::pool::{self, condition, mask};
 use super::properties::{
     DESCRIPTION, POOL_ID, described, flag, in_project, known, reserved, some_text, text, undescribed,
 };
@@ -226,9 +226,16 @@ impl Kind<Gcp> for PoolProviderKind {
                 listen!(hub.projects().locations_workload_identity_pools_providers_delete(&request.id.0))
             })
             .await;
-        match found(operation)? {
-            Some(operation) => finish(gcp, call, operation).await,
-            None => Ok(()),
+        match found(operation) {
+            Ok(Some(operation)) => finish(gcp, call, operation).await,
+            Ok(None) => Ok(()),
+            // With its pool deleted, it is as deleted as it can be, and goes when the pool goes.
+            Err(error)
+                if error.code == "FAILED_PRECONDITION" && is_of_deleted_pool(gcp, request.id).await =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -273,6 +280,16 @@ async fn finish(gcp: &Gcp, call: &str, operation: api::Operation) -> Result<(), 
         .map(operation::Progress::from)
     })
     .await
+}
+
+/// Whether the pool of a provider is deleted. Not being able to look says nothing.
+async fn is_of_deleted_pool(gcp: &Gcp, id: &CloudId) -> bool {
+    let Some((pool, _)) = id.0.split_once("/providers/") else { return false };
+    match found(pool::get(gcp, &CloudId(pool.to_owned())).await) {
+        Ok(Some(pool)) => pool.state.as_deref() == Some("DELETED"),
+        Ok(None) => true,
+        Err(_) => false,
+    }
 }
 
 fn desired(
