@@ -197,6 +197,10 @@ async fn events(aws: &Aws, name: &str, token: &str) -> Result<Vec<StackEvent>, C
 }
 
 fn tell(aws: &Aws, name: &str, event: &StackEvent) {
+    // A second word on what has begun already.
+    if event.resource_status_reason() == Some("Resource creation Initiated") {
+        return;
+    }
     let status = event.resource_status().map_or("", |status| status.as_str());
     let reason = event.resource_status_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
     aws.tell(&format!("{name}: {} {status}{reason}", event.logical_resource_id().unwrap_or_default()));
