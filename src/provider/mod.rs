@@ -22,6 +22,17 @@ pub(crate) use kind::Kind;
 /// Hears a line of what a cloud says.
 pub type Listener = Box<dyn Fn(&str) + Send + Sync>;
 
+/// What a function answered to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer: JSON, of the error, too.
+    pub body: Vec<u8>,
+    /// Lambda's word for a call that failed.
+    pub error: Option<String>,
+    /// The end of what was logged: 4 KB.
+    pub log: String,
+}
+
 /// Every resource type of this build.
 pub fn catalogue() -> Catalogue {
     Catalogue::new(aws::schemas().chain(gcp::schemas()).chain(azure::schemas()))
@@ -50,6 +61,14 @@ impl Router {
     pub fn watch(&self, listener: Listener) {
         if let Some(aws) = &self.aws {
             aws.watch(listener);
+        }
+    }
+
+    /// Calls what an alias of a Lambda function leads to.
+    pub async fn invoke(&self, function: &str, alias: &str, event: Vec<u8>) -> Result<Answered, CloudError> {
+        match &self.aws {
+            Some(aws) => aws.invoke(function, alias, event).await,
+            None => Err(unroutable(&ResourceType::new("AWS::Lambda::Function"))),
         }
     }
 

@@ -183,6 +183,11 @@ async fn a_function_lives() {
         json!({ "edition": "one", "token": 7, "note": "for arn:aws:iam::123456789012:role/lab", "event": {} })
     );
     assert_eq!(lab.versions().await, versions("1", &["$LATEST", "1"]));
+    let called = lab.mcm(&["functions", "invoke", "echo", "--event", r#"{"a":2}"#], &[]).await.exits(0);
+    assert!(called.out.ends_with("\"event\":{\"a\":2}}\n"), "{}", called.all());
+    assert!(called.err.contains("edition one was called"), "{}", called.all());
+    lab.mcm(&["functions", "invoke", "ecko"], &[]).await.exits(3);
+    lab.mcm(&["functions", "invoke", "echo", "--event", "{"], &[]).await.exits(3);
 
     Box::pin(changes(&lab)).await;
 
@@ -201,6 +206,7 @@ async fn changes(lab: &Lab) {
     let at = "TemplateBody.Resources.EchoFunction.Properties";
     assert_eq!(told.iter().filter(|line| line.contains(at)).count(), 2, "{plan}");
     assert!(told.contains(&format!("~ {at}.MemorySize:  128 -> 256").as_str()), "{plan}");
+    assert!(told.iter().any(|line| line.starts_with("- Outdated: ")), "{plan}");
     assert!(plan.ends_with("Plan: 0 to add, 2 to change, 0 to destroy.\n"), "{plan}");
     lab.applies(&two).await;
     lab.nothing_to_do(&two).await;

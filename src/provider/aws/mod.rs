@@ -31,7 +31,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::retry::{Call, retry};
-use super::{AwsAccess, Kind, Listener};
+use super::{Answered, AwsAccess, Kind, Listener};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
 pub(crate) use connect::Ambient;
 use connect::Clients;
@@ -97,6 +97,16 @@ impl Aws {
                 self.place.account
             )),
         })
+    }
+
+    /// See [`super::Router::invoke`].
+    pub(crate) async fn invoke(
+        &self,
+        function: &str,
+        alias: &str,
+        event: Vec<u8>,
+    ) -> Result<Answered, CloudError> {
+        release::call(self, function, alias, event).await
     }
 
     /// See [`super::Router::watch`].

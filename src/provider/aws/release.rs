@@ -31,6 +31,8 @@ use crate::model::{
     Property, Read, Schema, Shape, TextRule, Update, Value,
 };
 
+pub(super) use smoke::call;
+
 /// The kind.
 pub(super) struct Release;
 
@@ -79,11 +81,12 @@ struct Properties {
     function: String,
     alias: String,
     configuration: BTreeMap<String, Json>,
+    outdated: Option<String>,
     smoke: Option<smoke::Smoke>,
 }
 
-/// What stands for a configuration that is not the desired one: the version, and the digest that its alias bore.
-const FORMER: [&str; 2] = ["Version", "Digest"];
+/// Tells that something else is released than what is desired.
+const OUTDATED: &str = "Outdated";
 
 /// The part of a configuration that nobody may guess from its digest.
 const SECRETS: &str = "Secrets";
@@ -153,19 +156,21 @@ fn split(description: Option<&str>) -> (Option<Owner>, &str) {
     (Owner::parse(mark), digest)
 }
 
-/// What is live: the desired configuration, if the digest is that of it.
+/// What is live. Nothing tells a configuration from its digest: where it is not the desired one, that alone is told, with
+/// what leads back to it.
 fn seen(id: &CloudId, owner: Owner, digest: &str, version: &str, desired: Option<&Map>) -> Live {
     let wish = desired.and_then(|desired| desired.get("Configuration")).filter(|wish| wish.is_known());
-    let same = wish.filter(|wish| is_of(digest, version, wish));
-    let former = || {
-        let words = FORMER.map(str::to_owned).into_iter().zip([version.into(), digest.into()]);
-        Value::Map(words.collect())
-    };
-    let mut properties = Map::from([("Configuration".to_owned(), same.cloned().unwrap_or_else(former))]);
+    let mut properties = Map::new();
     if let Some((function, alias)) = id.0.split_once(':') {
         properties.extend([("Function".to_owned(), function.into()), ("Alias".to_owned(), alias.into())]);
     }
-    properties.extend(desired.and_then(|desired| Some(("Smoke".to_owned(), desired.get("Smoke")?.clone()))));
+    if !wish.is_some_and(|wish| is_of(digest, version, wish)) {
+        properties.insert(OUTDATED.to_owned(), format!("{version} {digest}").into());
+    }
+    for name in ["Configuration", "Smoke"] {
+        let wish = desired.and_then(|desired| desired.get(name)).filter(|wish| wish.is_known());
+        properties.extend(wish.map(|wish| (name.to_owned(), wish.clone())));
+    }
     Live {
         id: id.clone(),
         properties,
@@ -213,8 +218,8 @@ fn exposed(value: &Value) -> Json {
 
 /// Publishes, tests, and lets the alias lead to the version; where the configuration is a former one, leads back to it.
 async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(String, String), CloudError> {
-    let former = FORMER.map(|word| desired.configuration.get(word).and_then(Json::as_str));
-    if let ([Some(version), Some(digest)], 2) = (former, desired.configuration.len()) {
+    let former = desired.outdated.as_deref().and_then(|former| former.split_once(' '));
+    if let Some((version, digest)) = former {
         lead(aws, desired, version, owner, digest).await?;
         return Ok((version.to_owned(), digest.to_owned()));
     }

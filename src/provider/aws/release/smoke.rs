@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::super::super::Answered;
 use super::super::Aws;
 use super::super::error::{Explain as _, refusal};
 use crate::model::{CloudError, ErrorKind};
@@ -25,26 +26,38 @@ pub(super) struct Smoke {
     expect: Option<Json>,
 }
 
-/// Calls a version; an error unless it answers as it must.
-pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke) -> Result<(), CloudError> {
+/// Calls a function, and takes the end of its log with the answer.
+pub(in super::super) async fn call(
+    aws: &Aws,
+    function: &str,
+    qualifier: &str,
+    event: Vec<u8>,
+) -> Result<Answered, CloudError> {
     let lambda = aws.lambda().await?;
-    let event = smoke.event.to_string().into_bytes();
     let send = || {
         lambda
             .invoke()
             .function_name(function)
-            .qualifier(version)
+            .qualifier(qualifier)
             .log_type(LogType::Tail)
             .payload(Blob::new(event.clone()))
             .send()
     };
-    // A test may be made twice, as every event of Lambda's may come twice.
-    let answer = aws.put(INVOKE, send).await?;
-    let body = answer.payload().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
+    let answer = aws.change(INVOKE, send).await?;
     let log = answer.log_result().and_then(|log| BASE64.decode(log).ok()).unwrap_or_default();
+    Ok(Answered {
+        body: answer.payload().map(|blob| blob.as_ref().to_vec()).unwrap_or_default(),
+        error: answer.function_error().map(str::to_owned),
+        log: String::from_utf8_lossy(&log).into_owned(),
+    })
+}
+
+/// Calls a version; an error unless it answers as it must.
+pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke) -> Result<(), CloudError> {
+    let Answered { body, error, log } =
+        call(aws, function, version, smoke.event.to_string().into_bytes()).await?;
     let text = String::from_utf8_lossy(&body);
     let failed = |what: String| {
-        let log = String::from_utf8_lossy(&log);
         let mut lines: Vec<&str> = log.lines().rev().take(LINES).collect();
         lines.reverse();
         let said = if lines.is_empty() { String::new() } else { format!("\n{}", lines.join("\n")) };
@@ -53,7 +66,7 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
         CloudError { code, ..refusal(INVOKE, ErrorKind::Invalid, message) }
             .hinting("the alias was left as it was; mend the function, or what its `smoke` expects")
     };
-    if let Some(error) = answer.function_error() {
+    if let Some(error) = error {
         return Err(failed(format!("failed its smoke test ({error}): {}", shortened(&text))));
     }
     let Some(expected) = &smoke.expect else { return Ok(()) };
