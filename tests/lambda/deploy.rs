@@ -205,7 +205,7 @@ async fn changes(lab: &Lab) {
     let told = edits(&plan);
     let at = "TemplateBody.Resources.EchoFunction.Properties";
     assert_eq!(told.iter().filter(|line| line.contains(at)).count(), 2, "{plan}");
-    assert!(told.contains(&format!("~ {at}.MemorySize:  128 -> 256").as_str()), "{plan}");
+    assert!(told.contains(&format!("~ {at}.MemorySize: 128 -> 256").as_str()), "{plan}");
     assert!(told.iter().any(|line| line.starts_with("- Outdated: ")), "{plan}");
     assert!(plan.ends_with("Plan: 0 to add, 2 to change, 0 to destroy.\n"), "{plan}");
     lab.applies(&two).await;
@@ -219,6 +219,13 @@ async fn changes(lab: &Lab) {
     assert!(plan.contains("Parameters.EchoSecretToken: (sensitive) -> (sensitive)"), "{plan}");
     lab.applies(&secret).await;
     assert_eq!(lab.answer().await["token"], 18);
+    lab.nothing_to_do(&secret).await;
+
+    // Two such changes in a row are two: nothing but the secret tells them apart.
+    let third = ["edition=two", "memory=256", "token=third"];
+    lab.applies(&third).await;
+    assert_eq!(lab.answer().await["token"], 5);
+    lab.applies(&secret).await;
     lab.nothing_to_do(&secret).await;
 
     // A version that fails its smoke test is met by nobody, and everything is as it was.

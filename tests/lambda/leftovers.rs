@@ -179,7 +179,7 @@ async fn a_rollback_that_failed_is_continued() {
 
     // The function is no longer what the template says: a plan shows it, and an apply mends it, once it can.
     let plan = lab.mcm(&["plan", "--detailed-exitcode"], &[]).await.exits(2).out;
-    assert!(plan.contains("TemplateBody.Resources.Function"), "{plan}");
+    assert!(plan.contains("FunctionName: \"lab-f\""), "{plan}");
     let failed = lab.mcm(&["apply", "--auto-approve"], &["memory=256"]).await.exits(5);
     assert!(failed.err.contains("the rollback of the stack lab-left failed again"), "{}", failed.err);
     put("two.zip").await;

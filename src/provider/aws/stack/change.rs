@@ -86,7 +86,7 @@ fn settling(error: CloudError) -> CloudError {
 
 /// A change set, as it is asked for.
 struct Set {
-    /// Follows from what was approved.
+    /// The digest of what was approved, and a number of its own.
     name: String,
     /// Marks the events of this one operation.
     token: String,
@@ -131,7 +131,11 @@ impl Set {
         let sealed = sealed.map(|value| Tag { key: secrets::TAG.to_owned(), value });
         let all = desired.tags.iter().cloned().chain([tags::mark(owner)]).chain(sealed);
         let tags = all.map(|tag| CloudTag::builder().key(tag.key).value(tag.value).build()).collect();
-        let name = format!("{OURS}{}", digest.get(..32).unwrap_or(&digest));
+        // What was approved, and which try: the events of an earlier one, or of other secrets, are not this one's.
+        let mut try_ = [0; 4];
+        getrandom::fill(&mut try_)
+            .map_err(|why| refusal(CREATE, ErrorKind::Invalid, format!("no random numbers: {why}")))?;
+        let name = format!("{OURS}{}-{}", digest.get(..32).unwrap_or(&digest), hex::encode(try_));
         Ok(Self { token: name.clone(), name, kind, template, parameters, tags })
     }
 }

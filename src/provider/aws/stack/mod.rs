@@ -1,7 +1,7 @@
 //! `AWS::CloudFormation::Stack`: a template, its parameters, and what CloudFormation has made of them.
 //!
 //! A plan reads the live template and parameters and tells the differences itself, resource by resource: nothing is
-//! made before an apply. An apply goes through a change set whose name follows from what was approved, waits until
+//! made before an apply. An apply goes through a change set that is named by the digest of what was approved, waits until
 //! CloudFormation is done, and tells CloudFormation's own reasons where it failed.
 //!
 //! # States that someone may have left
