@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::apply::Stop;
 use super::books::{Books, owner, schema_of};
@@ -179,11 +179,7 @@ async fn undo(
         }
         Op::Update | Op::Adopt => {
             let Some(before) = &deed.intent.before else { return Ok(owned) };
-            if deed.is_unclear() {
-                // A change under way still shows what was there before it.
-                sleep(UNSEEN).await;
-            }
-            put_back(&task, before, deed.wrote.as_ref(), clouds, events).await?;
+            put_back(&task, before, deed, clouds, events).await?;
             Ok(owned)
         }
         Op::Delete | Op::DeleteFormer | Op::DeleteFirst => {
@@ -192,12 +188,7 @@ async fn undo(
             }
             let Some(before) = &deed.intent.before else { return Ok(owned) };
             let schema = task.schema;
-            if deed.is_unclear() {
-                // A deletion under way still shows what it deletes.
-                sleep(UNSEEN).await;
-            }
-            let gone = deed.progress == Progress::Done;
-            let live = bring_back(task, before, gone, clouds, events).await?;
+            let live = bring_back(task, before, deed, clouds, events).await?;
             Ok(brought(owned, schema, &live))
         }
         Op::Forget => Ok(owned),
@@ -298,14 +289,16 @@ fn certain(task: &Task, deed: &Deed, live: &Live) -> Result<(), Stay> {
 async fn put_back(
     task: &Task,
     before: &Image,
-    wrote: Option<&Image>,
+    deed: &Deed,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Stay> {
     // Looked at as what it was: where several objects make one, the first that is different is told.
     let look = Task { properties: before.properties.clone(), ..task.clone() };
-    // We changed it, so a cloud that says that it never was is behind.
-    let is_behind = |live: &Live| wrote.is_some() && moved(task, before, live).is_none();
+    let wrote = deed.wrote.as_ref();
+    // We changed it, so a cloud that says that it never was is behind; and a change under way shows what was before it.
+    let doubted = wrote.is_some() || deed.is_unclear();
+    let is_behind = |live: &Live| doubted && moved(task, before, live).is_none();
     let found = watched(&look, clouds, UNSEEN, |live| !live.is_some_and(is_behind)).await?;
     let Some(live) = found else {
         return Err(Stay::Kept("it is not there any more".to_owned()));
@@ -339,19 +332,19 @@ async fn put_back(
     Ok(())
 }
 
-/// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards. `gone` says that it is known
-/// to have been deleted.
+/// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards.
 async fn bring_back(
     task: Task,
     before: &Image,
-    gone: bool,
+    deed: &Deed,
     clouds: &impl Provider,
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Live, Stay> {
     let task = Task { properties: before.properties.clone(), ..task };
-    // A cloud that still shows what is deleted is behind.
+    // A cloud that still shows what is deleted is behind; and so does a deletion that is under way.
     let is_ready = |live: &Live| live.condition == Condition::Ready;
-    let patience = if gone { UNSEEN } else { Duration::ZERO };
+    let doubted = deed.progress == Progress::Done || deed.is_unclear();
+    let patience = if doubted { UNSEEN } else { Duration::ZERO };
     let task = match watched(&task, clouds, patience, |live| !live.is_some_and(is_ready)).await? {
         Some(live) if is_ready(&live) => {
             let ours = live.owner.as_ref().is_none_or(|mark| mark.nonce == task.owner.nonce);

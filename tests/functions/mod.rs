@@ -2,6 +2,7 @@
 
 mod app;
 mod edge;
+mod judges;
 mod orphans;
 mod runtime;
 

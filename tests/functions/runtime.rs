@@ -70,6 +70,14 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
     scene.aws.lambda("PUT", path, &json!({ "MemorySize": 256 })).await.good();
     ready(&scene.aws, "plain").await;
     assert_eq!(scene.invoke("plain", &json!({})).await.good()["count"], 1);
+    // A deleted function's processes are ended.
+    if cfg!(target_os = "linux") {
+        let process = scene.invoke("plain", &json!({})).await.good()["process"].as_u64().unwrap();
+        let place = std::path::PathBuf::from(format!("/proc/{process}/cwd"));
+        assert!(place.read_link().is_ok());
+        scene.aws.lambda("DELETE", "/2015-03-31/functions/plain", &Json::Null).await.good();
+        eventually(async || place.read_link().is_err().then_some(())).await;
+    }
     scene.session.close().await;
 }
 

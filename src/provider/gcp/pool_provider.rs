@@ -15,8 +15,8 @@ use super::properties::{
     DESCRIPTION, POOL_ID, described, flag, in_project, known, reserved, some_text, text, undescribed,
 };
 use crate::model::{
-    Attribute, CloudError, CloudId, Clouds, Create, Delete, Deletion, ErrorKind, Live, Map, NameRule, Owner,
-    Property, Read, Restore, Schema, Shape, TextRule, Update, Value,
+    Attribute, CloudError, CloudId, Clouds, Condition, Create, Delete, Deletion, ErrorKind, Live, Map,
+    NameRule, Owner, Property, Read, Restore, Schema, Shape, TextRule, Update, Value,
 };
 use crate::provider::Kind;
 use crate::provider::retry::Call;
@@ -155,7 +155,16 @@ impl Kind<Gcp> for PoolProviderKind {
     }
 
     async fn read(&self, gcp: &Gcp, request: Read<'_>) -> Result<Option<Live>, CloudError> {
-        Ok(found(get(gcp, request.id).await)?.map(|provider| live(request.id, provider, request.desired)))
+        // A provider says nothing of its pool being deleted; with its pool it is gone, and comes back with it.
+        let (provider, gone) = futures::join!(get(gcp, request.id), is_of_deleted_pool(gcp, request.id));
+        let Some(provider) = found(provider)? else { return Ok(None) };
+        let live = live(request.id, provider, request.desired);
+        let condition = if gone && live.condition == Condition::Ready {
+            Condition::SoftDeleted { until: None }
+        } else {
+            live.condition
+        };
+        Ok(Some(Live { condition, ..live }))
     }
 
     async fn create(&self, gcp: &Gcp, request: Create<'_>) -> Result<Live, CloudError> {
@@ -242,6 +251,10 @@ impl Kind<Gcp> for PoolProviderKind {
     async fn restore(&self, gcp: &Gcp, request: Restore<'_>) -> Result<Live, CloudError> {
         let call = "iam.projects.locations.workloadIdentityPools.providers.undelete";
         gcp.own(request.id, call)?;
+        // It went with its pool, and came back with it.
+        if get(gcp, request.id).await?.state.as_deref() != Some("DELETED") {
+            return after(gcp, request.id, request.properties).await;
+        }
         let operation = gcp
             .hub(Call::Change, call, |hub| {
                 listen!(hub.projects().locations_workload_identity_pools_providers_undelete(

@@ -24,7 +24,7 @@ mod sts;
 mod tags;
 mod xml;
 
-pub use lambda::invoke::{Invocation, Outcome, Then, complete, give_up};
+pub use lambda::invoke::{Invocation, Outcome, Then, complete, give_up, is_current};
 pub(in crate::sandbox) use lambda::invoke::{MOST_PAYLOAD, error_document};
 pub use lambda::queue::due;
 pub use session::{Keys, assume};

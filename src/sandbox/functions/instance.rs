@@ -14,7 +14,7 @@ use super::process::{Lifelines, Process};
 use super::runtime_api::{RuntimeApi, Told, Work};
 use super::{Variables, environment, nothing};
 use crate::sandbox::aws::{self, Invocation, MOST_PAYLOAD, Outcome};
-use crate::sandbox::files;
+use crate::sandbox::{World, files};
 
 /// A process has so long to start, before the time of its first event begins to run.
 const STARTING: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl Failure {
 /// A process that serves one revision of a function.
 #[derive(Debug)]
 pub(super) struct Instance {
-    /// The function's ARN without a qualifier, the version and the revision.
+    /// The function as `ACCOUNT/REGION/NAME`, the version and the revision.
     serves: [String; 3],
     process: Process,
     api: RuntimeApi,
@@ -94,10 +94,10 @@ impl Instance {
         self.serves == serves(invocation)
     }
 
-    /// Whether it is one of an older revision.
-    pub(super) fn is_outdated_by(&self, invocation: &Invocation) -> bool {
-        let [function, version, revision] = serves(invocation);
-        self.serves[0] == function && self.serves[1] == version && self.serves[2] != revision
+    /// Whether it is one of what the function still is.
+    pub(super) fn is_current(&self, world: &World) -> bool {
+        let [function, version, revision] = &self.serves;
+        aws::is_current(world, function, version, revision)
     }
 
     pub(super) fn age(&self) -> Duration {

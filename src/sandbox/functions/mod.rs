@@ -21,6 +21,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, watch};
 
+use super::World;
 use super::aws::{self, Invocation, Outcome, Then};
 use super::server::Endpoints;
 use super::transport::Shared;
@@ -33,6 +34,8 @@ const MOST_AT_ONCE: usize = 32;
 const MOST_IDLE: usize = 16;
 /// A process is kept so long without an event.
 const IDLE: Duration = Duration::from_mins(10);
+/// How often idle processes are looked over, if nothing else happens.
+const PRUNING: Duration = Duration::from_secs(30);
 /// A role's temporary keys are good for so long.
 const KEYS: SignedDuration = SignedDuration::from_hours(1);
 /// A process gets no more events well before its keys end: no function runs longer than 15 minutes.
@@ -105,14 +108,21 @@ impl Runner {
     /// A process that waits for an event of just this revision.
     fn warm(&self, invocation: &Invocation) -> Option<Instance> {
         let mut idle = self.idle();
-        idle.retain(|(since, instance)| {
+        let fits = |instance: &Instance| {
+            instance.serves(invocation) && instance.age() < LIFE && instance.is_usable()
+        };
+        let index = idle.iter().position(|(_, instance)| fits(instance))?;
+        Some(idle.swap_remove(index).1)
+    }
+
+    /// Ends the processes that have waited long, are old, or are of what their function is no more.
+    fn prune(&self, world: &World) {
+        self.idle().retain(|(since, instance)| {
             since.elapsed() < IDLE
                 && instance.age() < LIFE
                 && instance.is_usable()
-                && !instance.is_outdated_by(invocation)
+                && instance.is_current(world)
         });
-        let index = idle.iter().position(|(_, instance)| instance.serves(invocation))?;
-        Some(idle.swap_remove(index).1)
     }
 
     fn keep(&self, instance: Instance) {
@@ -176,6 +186,7 @@ fn nothing(began: Timestamp, stream: &str) -> Outcome {
 pub(super) async fn deliver(shared: Arc<Shared>, runner: Arc<Runner>, mut stop: watch::Receiver<bool>) {
     loop {
         let due = shared.act(|world| {
+            runner.prune(world);
             let busy = runner.busy();
             aws::due(world, &|key| busy.contains(key))
         });
@@ -192,19 +203,13 @@ pub(super) async fn deliver(shared: Arc<Shared>, runner: Arc<Runner>, mut stop: 
                 shared.wake.notify_one();
             });
         }
-        let pause = next.map(|next| {
+        let pause = next.map_or(PRUNING, |next| {
             let left = next.duration_since(Timestamp::now()).as_millis().max(0);
-            Duration::from_millis(u64::try_from(left).unwrap_or_default().saturating_add(1))
+            Duration::from_millis(u64::try_from(left).unwrap_or_default().saturating_add(1)).min(PRUNING)
         });
-        let until_next = async {
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = shared.wake.notified() => {}
-            () = until_next => {}
+            () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return,
         }
     }

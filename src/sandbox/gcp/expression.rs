@@ -11,17 +11,21 @@ use cel::objects::{Key, Map};
 use cel::{Context, Env, Value};
 use serde_json::Value as Json;
 
-/// Deep enough for 4096 opening brackets.
-const STACK: usize = 64 * 1024 * 1024;
+/// Deep enough for what nests as deep as it may, and for an operator between any two of 4096 letters.
+const STACK: usize = 128 * 1024 * 1024;
+/// Brackets and choices nest no deeper: the bound that Google's own parser has.
+const DEEPEST: usize = 250;
 
 /// Whether it is an expression at all.
 pub(super) fn parse(expression: &str) -> Result<(), String> {
+    within_depth(expression)?;
     apart(|| environment()?.compile(expression).map(|_| ()).map_err(|error| first_line(&error.to_string())))
 }
 
 /// Its value over these variables, as JSON: text, a truth value, or a list of texts. The member `time` of a
 /// variable is a moment, given as RFC 3339 writes it.
 pub(super) fn evaluate(expression: &str, variables: &[(&str, Json)]) -> Result<Json, String> {
+    within_depth(expression)?;
     apart(|| {
         let environment = Arc::new(environment()?);
         let program = environment.compile(expression).map_err(|error| first_line(&error.to_string()))?;
@@ -33,6 +37,28 @@ pub(super) fn evaluate(expression: &str, variables: &[(&str, Json)]) -> Result<J
         }
         plain(&program.execute(&context).map_err(|error| error.to_string())?)
     })
+}
+
+/// Refuses what nests too deep, by an upper bound: brackets that stand open, and every `?` so far.
+fn within_depth(expression: &str) -> Result<(), String> {
+    let (mut open, mut deepest, mut choices) = (0_usize, 0, 0);
+    let mut quote = None;
+    let mut letters = expression.chars();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some(_), '\\') => {
+                letters.next();
+            }
+            (Some(opened), letter) if letter == opened => quote = None,
+            (None, '"' | '\'') => quote = Some(letter),
+            (None, '(' | '[' | '{') => open += 1,
+            (None, ')' | ']' | '}') => open = open.saturating_sub(1),
+            (None, '?') => choices += 1,
+            (Some(_) | None, _) => {}
+        }
+        deepest = deepest.max(open + choices);
+    }
+    if deepest <= DEEPEST { Ok(()) } else { Err(format!("expression recursion limit exceeded: {DEEPEST}")) }
 }
 
 fn environment() -> Result<Env, String> {

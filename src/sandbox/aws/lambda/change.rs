@@ -176,6 +176,8 @@ fn changed(world: &mut World, function: &mut Function, mut latest: Configuration
     function.latest = latest;
     function.settling = Some(Settling { since: world.now(), looks: 0, new: false });
     function.save(world);
+    // Processes of what it was are ended.
+    world.wake();
 }
 
 fn must_be_ready(world: &World, function: &Function) -> Result<(), Error> {
@@ -253,6 +255,7 @@ pub(in crate::sandbox::aws) fn put_alias(
 /// Deletes a function with all that belongs to it.
 pub(in crate::sandbox::aws) fn delete(world: &mut World, function: &Function) {
     world.remove::<Function>(&super::function::key(&function.account, &function.region, &function.name));
+    world.wake();
 }
 
 /// Deletes a version that no alias points at.

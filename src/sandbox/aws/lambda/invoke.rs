@@ -262,6 +262,12 @@ pub fn complete(world: &mut World, invocation: &Invocation, outcome: &Outcome) -
     }
 }
 
+/// Whether a function's version still has this revision; the function goes by `ACCOUNT/REGION/NAME`.
+pub fn is_current(world: &World, function: &str, version: &str, revision: &str) -> bool {
+    let Some(found) = world.get::<Function>(function) else { return false };
+    found.resolve(version).is_some_and(|found| found.revision == revision)
+}
+
 /// What whoever waits is answered when that takes too long.
 pub fn give_up(world: &mut World, invocation: &Invocation) -> Response {
     match &invocation.then {
