@@ -18,6 +18,7 @@ const fn schema(ty: &'static str) -> Schema {
         check: |_, _| Vec::new(),
         marked: false,
         shared: false,
+        compares: false,
         deletion: Deletion::Recreatable { loses: "" },
     }
 }

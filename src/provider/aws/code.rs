@@ -76,6 +76,7 @@ static SCHEMA: Schema = Schema {
     },
     marked: true,
     shared: false,
+    compares: true,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

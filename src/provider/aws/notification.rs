@@ -59,6 +59,7 @@ static SCHEMA: Schema = Schema {
     },
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

@@ -67,6 +67,7 @@ static SCHEMA: Schema = Schema {
     check: |_, _| Vec::new(),
     marked: true,
     shared: false,
+    compares: true,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

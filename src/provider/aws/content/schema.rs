@@ -14,6 +14,7 @@ pub(in super::super) static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: true,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

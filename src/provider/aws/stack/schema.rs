@@ -45,6 +45,7 @@ pub(in super::super) static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: true,
     deletion: Deletion::Recreatable {
         loses: "the ids and addresses of everything in it, and what that holds, such as logs",
     },
