@@ -4,6 +4,7 @@
 //! - [`model`]: the vocabulary, and the ports between rooms. No I/O, no runtime.
 //! - [`stack`]: YAML -> [`model::Stack`], with every mistake told at once.
 //! - [`trust`]: a trust edge between clouds -> the resources that make it.
+//! - [`lambda`]: a Rust package -> an artifact; the functions of a stack -> the resources that deploy them.
 //! - [`engine`]: observe -> plan -> approve -> apply, and undo. Knows no cloud and no resource type.
 //! - [`provider`]: the clouds; one file per resource type.
 //! - [`store`]: what a stack owns, durably, and the lock on it.
@@ -18,8 +19,8 @@
 //! ## The laws
 //! 1. Every room may import `model`; only `cli` imports other rooms. `aws`, `gcp` and `azure` never see each
 //!    other. `provider` knows the sandbox only as an endpoint.
-//! 2. The engine knows no cloud and no resource type; a provider knows no plan; the model knows no I/O. A trust
-//!    is expanded into resources before the engine sees it.
+//! 2. The engine knows no cloud and no resource type; a provider knows no plan; the model knows no I/O. Trusts
+//!    and functions are expanded into resources before the engine sees them.
 //! 3. The plan decides, apply obeys.
 //! 4. Identity is the [`model::Address`].
 //! 5. A new resource type touches one provider file, one line in its cloud's table, one sandbox file, one
@@ -29,6 +30,7 @@
 
 pub mod cli;
 pub mod engine;
+pub mod lambda;
 pub mod model;
 pub mod provider;
 #[cfg(feature = "sandbox")]

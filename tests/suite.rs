@@ -12,6 +12,7 @@ mod functions;
 mod gcp;
 mod golden;
 mod inputs;
+mod lambda;
 mod remote;
 mod support;
 mod tidy;

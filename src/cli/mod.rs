@@ -18,6 +18,7 @@ mod completions;
 mod destroy;
 pub mod exit;
 mod failure;
+mod functions;
 mod graph;
 mod import;
 mod options;
@@ -68,6 +69,7 @@ enum Command {
     Import(import::Import),
     State(state::State),
     Unlock(unlock::Unlock),
+    Functions(functions::Functions),
     Sandbox(sandbox::Sandbox),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -147,6 +149,7 @@ impl Command {
             Self::Import(arguments) => arguments.run(context),
             Self::State(arguments) => arguments.run(context),
             Self::Unlock(arguments) => arguments.run(context),
+            Self::Functions(arguments) => arguments.run(context),
             Self::Sandbox(arguments) => arguments.run(context),
             Self::Schema(schema::Schema {}) => Ok(schema::Schema::run()),
             Self::Completions(arguments) => Ok(arguments.run()),

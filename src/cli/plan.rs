@@ -53,9 +53,13 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn run(self, context: &Context) -> Ending {
+        let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
+        let loaded = if self.destroy {
+            workspace.load(self.variables.given(), context)?
+        } else {
+            workspace.load_built(self.variables.given(), context)?
+        };
         signals::run_readonly(async {
-            let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
-            let loaded = workspace.load(self.variables.given(), context)?;
             let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
             if let Some(notice) = summary::unfinished(&known.journal, false) {
                 ui::print::notice(&notice);

@@ -1,6 +1,7 @@
 //! The main road of apply and destroy: parse -> lock -> observe -> plan -> render -> approve -> apply -> outputs.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,10 @@ impl Job {
     /// Everything that can be refused without asking anyone.
     fn prepare(&self, context: &Context) -> Result<(Loaded, Place), Failure> {
         self.require_consent(context)?;
-        let loaded = self.workspace.load(self.variables.clone(), context)?;
+        let loaded = match self.request.mode {
+            Mode::Destroy => self.workspace.load(self.variables.clone(), context)?,
+            Mode::Apply | Mode::RefreshOnly => self.workspace.load_built(self.variables.clone(), context)?,
+        };
         self.workspace.prepare()?;
         let place = loaded.place(&self.workspace)?;
         Ok((loaded, place))
@@ -131,7 +135,9 @@ impl Job {
             Answer::Automatic | Answer::No => inventory,
         };
         let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
-        let progress = progress(self.options.json, context);
+        let progress = Arc::new(progress(self.options.json, context));
+        let notes = Arc::clone(&progress);
+        reach.router.watch(Box::new(move |line| notes.note(line)));
         let (start, done) = (Instant::now(), AtomicUsize::new(0));
         let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress, &done).await;
         progress.close();
@@ -308,9 +314,13 @@ pub(super) fn progress(json: bool, context: &Context) -> Progress {
     if json {
         return Progress::for_programs();
     }
-    // A terminal that cannot move its cursor says so.
+    Progress::for_people(draws(), context.err)
+}
+
+/// Whether stderr can draw lines that move. A terminal that cannot move its cursor says so.
+pub(super) fn draws() -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    Progress::for_people(std::io::stderr().is_terminal() && !dumb, context.err)
+    std::io::stderr().is_terminal() && !dumb
 }
 
 /// Awaits a run; the first stop signal lets what is in flight settle, within bounds.

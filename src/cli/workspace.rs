@@ -1,16 +1,17 @@
 //! Where a stack lies on disk, and what of mcm's lies beside it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Address, Catalogue, Diagnostic, Stack, State};
+use crate::model::{Address, Artifact, Catalogue, Diagnostic, Stack, State};
 use crate::stack::{self, Dialect, Given, Source};
 use crate::store::{Folder, Place, make_private_folder, read_private, write_private};
-use crate::{provider, trust, ui};
+use crate::{lambda, provider, trust, ui};
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{Context, backend};
+use super::{Context, backend, functions};
 
 /// The file of a stack whose folder is named.
 const STACK_FILE: &str = "stack.yaml";
@@ -67,22 +68,49 @@ impl Workspace {
         Ok(Self { file, folder, sandbox })
     }
 
-    /// Reads the stack file; warnings go to stderr.
+    /// Reads the stack file; warnings go to stderr. Functions are not built: what their archives decide is unknown.
     pub(super) fn load(&self, variables: Vec<Given>, context: &Context) -> Result<Loaded, Failure> {
+        let (loaded, warnings) = self.read(variables, &BTreeMap::new())?;
+        context.warn(&warnings);
+        Ok(loaded)
+    }
+
+    /// Reads the stack file and builds its functions, where they are not up to date: what a plan needs.
+    pub(super) fn load_built(&self, variables: Vec<Given>, context: &Context) -> Result<Loaded, Failure> {
+        let loaded = self.load(variables.clone(), context)?;
+        if loaded.stack.functions.is_empty() {
+            return Ok(loaded);
+        }
+        self.prepare()?;
+        let artifacts = functions::build(self, &loaded.stack, &loaded.stack.functions, context)?;
+        // The warnings were told.
+        Ok(self.read(variables, &artifacts)?.0)
+    }
+
+    fn read(
+        &self,
+        variables: Vec<Given>,
+        artifacts: &BTreeMap<String, Artifact>,
+    ) -> Result<(Loaded, Vec<Diagnostic>), Failure> {
         let catalogue = provider::catalogue();
         // A variable that is not Unicode can be named by no stack file.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let source = Source { file: self.file.clone(), variables, environment: environment.collect() };
-        let dialect = Dialect { catalogue: &catalogue, trust: trust::expand };
+        let dialect =
+            Dialect { catalogue: &catalogue, trust: trust::expand, functions: lambda::expand, artifacts };
         let (stack, warnings) = stack::parse(&source, dialect)?;
-        context.warn(&warnings);
-        Ok(Loaded { stack, catalogue })
+        Ok((Loaded { stack, catalogue }, warnings))
     }
 
     /// `.mcm` beside the stack file.
     fn own_folder(&self) -> PathBuf {
         self.folder.join(".mcm")
+    }
+
+    /// The archives of the stack's functions.
+    pub(super) fn functions_folder(&self) -> PathBuf {
+        self.own_folder().join("functions")
     }
 
     /// The sandbox's data.

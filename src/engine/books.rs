@@ -80,5 +80,6 @@ static NOTHING: Schema = Schema {
     check: |_, _| Vec::new(),
     marked: false,
     shared: false,
+    compares: false,
     deletion: crate::model::Deletion::Recreatable { loses: "" },
 };

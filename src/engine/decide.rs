@@ -62,7 +62,7 @@ fn whose(facts: &Facts<'_>, address: &Address, schema: &Schema, live: &Live, own
 /// What will happen to a desired resource.
 pub(super) fn desired(facts: &Facts<'_>, resource: &Resource, view: &View<'_>) -> Result<Change, Diagnostic> {
     let schema = resource.schema;
-    let properties = normalise(schema, &view.resolve(&resource.properties));
+    let properties = normalise(schema, &view.resolve_sealed(&resource.properties));
     let id = (schema.identify)(&properties, &facts.stack.clouds);
     let owned = facts.state.resources.get(&resource.address);
     let live = facts.inventory.at(&resource.address);

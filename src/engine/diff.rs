@@ -231,6 +231,7 @@ mod tests {
         check: |_, _| Vec::new(),
         marked: false,
         shared: false,
+        compares: false,
         deletion: Deletion::Recreatable { loses: "" },
     };
 

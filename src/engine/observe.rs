@@ -14,7 +14,7 @@ use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use super::step::UNSEEN;
 use crate::model::{
     Absence, Address, Catalogue, CloudError, CloudId, Condition, Digest, ErrorKind, Inventory, Journal, Live,
-    Map, Observed, Provider, Read, ResourceType, Stack, State,
+    Map, Observed, Provider, Read, ResourceType, Stack, State, Value,
 };
 
 /// The pause between two looks at something that may be on its way out.
@@ -80,6 +80,13 @@ pub async fn observe(
     for address in left {
         inventory.desired.insert(address.clone(), Observed::Missing(Absence::Implied));
     }
+    let compared = compared(stack, state, &order, &inventory, &secrets);
+    if !compared.is_empty() {
+        inventory.waves += 1;
+        for (wanted, observed) in read_all(compared, journal, clouds).await? {
+            inventory.desired.insert(wanted.address.clone(), observed);
+        }
+    }
     settle_recorded(stack, state, &mut inventory);
     digests(stack, state, catalogue, &mut inventory);
     Ok(inventory)
@@ -115,6 +122,45 @@ fn recorded<'a>(
         .collect()
 }
 
+/// The objects that are read once more, because what is desired of them was not all known when they were found and the
+/// read compares with it.
+fn compared<'a>(
+    stack: &'a Stack,
+    state: &State,
+    order: &[&'a Address],
+    inventory: &Inventory,
+    secrets: &BTreeSet<Address>,
+) -> Vec<Wanted<'a>> {
+    let mut view = View::public();
+    let mut wanted = Vec::new();
+    let resources = by_address(stack);
+    for &address in order {
+        let Some(resource) = resources.get(address) else { continue };
+        let properties = view.resolve(&resource.properties);
+        let predicted = (resource.schema.predict)(&properties, &stack.clouds);
+        let refers = !resource.properties.values().all(Value::is_known);
+        if let Some(Observed::Found(live)) = inventory.desired.get(address)
+            && resource.schema.compares
+            && refers
+        {
+            wanted.push(Wanted {
+                address,
+                role: Role::Desired,
+                ty: &resource.ty,
+                id: live.id.clone(),
+                desired: Some(view.resolve_sealed(&resource.properties)),
+                secrets: secrets.contains(address),
+                owned: state.resources.get(address).is_some_and(|owned| owned.id == live.id),
+            });
+        }
+        view.desire(address, properties, predicted);
+        if let Some(live) = inventory.at(address) {
+            view.hold(address, live);
+        }
+    }
+    wanted
+}
+
 /// The resources whose identity has become known; taken out of `left`. One that was read already under the same
 /// identity is filed at once.
 fn identified<'a>(
@@ -132,6 +178,7 @@ fn identified<'a>(
     for &address in order {
         let Some(resource) = resources.get(address) else { continue };
         let properties = view.resolve(&resource.properties);
+        let sealed = view.resolve_sealed(&resource.properties);
         let predicted = (resource.schema.predict)(&properties, &stack.clouds);
         let id = (resource.schema.identify)(&properties, &stack.clouds);
         let id = id.filter(|_| left.contains(address));
@@ -146,7 +193,7 @@ fn identified<'a>(
                     role: Role::Desired,
                     ty: &resource.ty,
                     id,
-                    desired: Some(properties.clone()),
+                    desired: Some(sealed),
                     secrets: secrets.contains(address),
                     owned,
                 });

@@ -58,14 +58,27 @@ impl<'a> View<'a> {
 
     /// The value of a reference, if it is known.
     pub(super) fn lookup(&self, reference: &Reference) -> Option<Value> {
+        let value = self.found(reference)?;
+        let presentable = self.secrets || !holds_secret(&value);
+        (value.is_known() && presentable).then_some(value)
+    }
+
+    fn found(&self, reference: &Reference) -> Option<Value> {
         let known = self.known.get(&reference.address)?;
         let found = |map: &Map| {
             let (first, rest) = reference.attribute.split_first()?;
             map.get(first)?.at(rest).cloned()
         };
-        let value = found(&known.attributes).or_else(|| found(&known.properties))?;
-        let presentable = self.secrets || !holds_secret(&value);
-        (value.is_known() && presentable).then_some(value)
+        found(&known.attributes).or_else(|| found(&known.properties))
+    }
+
+    /// Properties with every known reference replaced, those to secrets by secrets: they compare, and neither show nor
+    /// serialise.
+    pub(super) fn resolve_sealed(&self, properties: &Map) -> Map {
+        let lookup = |reference: &Reference| {
+            self.lookup(reference).or_else(|| self.found(reference).filter(is_secret))
+        };
+        properties.iter().map(|(name, value)| (name.clone(), value.resolve(&lookup))).collect()
     }
 
     /// Properties with every known reference replaced.
@@ -78,6 +91,10 @@ impl<'a> View<'a> {
     pub(super) fn resolve_value(&self, value: &Value) -> Value {
         value.resolve(&|reference: &Reference| self.lookup(reference))
     }
+}
+
+fn is_secret(value: &Value) -> bool {
+    matches!(value, Value::Secret(_))
 }
 
 fn holds_secret(value: &Value) -> bool {

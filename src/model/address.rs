@@ -31,6 +31,11 @@ impl Address {
         Self(format!("{section}.{entry}.{part}").into())
     }
 
+    /// The address of a part that all entries of `section` share: `functions.deployment`.
+    pub fn shared(section: &str, part: &str) -> Self {
+        Self(format!("{section}.{part}").into())
+    }
+
     /// Reads an address as a user types it; a bare name means an entry of `resources`.
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let word = |w: &str| {

@@ -9,6 +9,7 @@ mod clouds;
 mod diagnostic;
 mod error;
 mod event;
+mod function;
 mod journal;
 mod live;
 mod plan;
@@ -24,10 +25,14 @@ pub use clouds::{AwsPlace, AzurePlace, Cloud, Clouds, GcpPlace, ResourceType};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use error::{CloudError, ErrorKind};
 pub use event::{Event, Failure, Kept, Outcome, Phase};
+pub use function::{Architecture, Artifact, BuildEvent, Function};
 pub use journal::{Deed, DeedId, Entry, Holding, Image, Intent, Journal, Misplaced, Progress, Run};
 pub use live::{Absence, CloudId, Condition, Inventory, Live, Observed};
 pub use plan::{Action, Change, Digest, Edit, Mode, Op, OutputChange, Plan, Step, StepId, Undo};
-pub use ports::{Create, Delete, Expander, Expansion, Ledger, LedgerError, Provider, Read, Restore, Update};
+pub use ports::{
+    Create, Delete, Expander, Expansion, FunctionExpander, Ledger, LedgerError, Provider, Read, Restore,
+    Update,
+};
 pub use schema::{
     Absent, Attribute, Catalogue, Deletion, Mutability, NameRule, Property, Schema, Shape, TextRule,
 };

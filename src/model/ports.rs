@@ -1,10 +1,11 @@
 //! The ports: what one room asks of another without knowing it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use super::{
-    Catalogue, CloudError, CloudId, Diagnostic, Entry, Live, Map, Owner, Path, Resource, ResourceType, Stack,
-    State, TrustEdge,
+    Artifact, Catalogue, CloudError, CloudId, Diagnostic, Entry, Function, Live, Map, Owner, Path, Resource,
+    ResourceType, Stack, State, TrustEdge,
 };
 
 /// Read one object by its identity.
@@ -125,6 +126,12 @@ pub struct LedgerError {
 
 /// Turns a trust edge into the resources that make it, with their schemas out of the catalogue.
 pub type Expander = fn(&TrustEdge, &Stack, &Catalogue) -> Result<Expansion, Vec<Diagnostic>>;
+
+/// Turns the functions of a stack into the resources that deploy them. What is not built yet has no artifact: its
+/// archive is then unknown, and such a stack can be checked, but not planned. Each attribute bears a function's name,
+/// and holds what others may refer to by it.
+pub type FunctionExpander =
+    fn(&[Function], &BTreeMap<String, Artifact>, &Stack, &Catalogue) -> Result<Expansion, Vec<Diagnostic>>;
 
 /// What an expansion made.
 #[derive(Clone, Debug, Default)]

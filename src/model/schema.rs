@@ -31,6 +31,8 @@ pub struct Schema {
     /// Whether it is a fact rather than an object (a service enabled, a grant made): one already there is
     /// accepted without taking it over, and is left in place when the stack goes.
     pub shared: bool,
+    /// Whether a read takes what it cannot see from what is desired: it is then told all of that.
+    pub compares: bool,
     /// What deleting it means.
     pub deletion: Deletion,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Backend, Clouds, Digest, Location, Map, ResourceType, Schema, Value};
+use super::{Address, Backend, Clouds, Digest, Function, Location, Map, ResourceType, Schema, Value};
 
 /// Validated desired resources. Every reference in it leads somewhere and there is no cycle.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Stack {
     pub backend: Option<Backend>,
     /// In the order of the file; parts of an expansion follow in the order they were made.
     pub resources: Vec<Resource>,
+    /// In the order of the file; what they come to is among the resources.
+    pub functions: Vec<Function>,
     /// In the order of the file.
     pub outputs: Vec<Output>,
     /// The variables' values by name, as the file, flags and environment gave them; sensitive ones as secrets.

@@ -19,6 +19,20 @@ pub use ambient::{Ambient, AwsKey};
 pub use dial::Dial;
 pub(crate) use kind::Kind;
 
+/// Hears a line of what a cloud says.
+pub type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What a function answered to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer: JSON, of the error, too.
+    pub body: Vec<u8>,
+    /// Lambda's word for a call that failed.
+    pub error: Option<String>,
+    /// The end of what was logged: 4 KB.
+    pub log: String,
+}
+
 /// Every resource type of this build.
 pub fn catalogue() -> Catalogue {
     Catalogue::new(aws::schemas().chain(gcp::schemas()).chain(azure::schemas()))
@@ -39,6 +53,22 @@ impl Router {
             aws: clouds.aws.clone().map(|place| aws::Aws::new(place, access.aws.clone())),
             gcp: clouds.gcp.clone().map(|place| gcp::Gcp::new(place, access.gcp.clone())),
             azure: clouds.azure.clone().map(|place| azure::Azure::new(place, access.azure.clone())),
+        }
+    }
+
+    /// Tells from now on what a cloud says of its own accord while something long is under way there: each resource of
+    /// a CloudFormation stack. Only the first listener counts.
+    pub fn watch(&self, listener: Listener) {
+        if let Some(aws) = &self.aws {
+            aws.watch(listener);
+        }
+    }
+
+    /// Calls what an alias of a Lambda function leads to.
+    pub async fn invoke(&self, function: &str, alias: &str, event: Vec<u8>) -> Result<Answered, CloudError> {
+        match &self.aws {
+            Some(aws) => aws.invoke(function, alias, event).await,
+            None => Err(unroutable(&ResourceType::new("AWS::Lambda::Function"))),
         }
     }
 

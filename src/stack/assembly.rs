@@ -1,9 +1,9 @@
-//! From evaluated drafts to the stack: what parts and trusts offer is put in, trusts become resources, everything
-//! is checked, and the whole is digested.
+//! From evaluated drafts to the stack: what parts and trusts offer is put in, trusts and functions become resources,
+//! everything is checked, and the whole is digested.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Address, Resource, Stack};
+use crate::model::{Address, Function, Resource, Stack, Value};
 
 use super::Dialect;
 use super::check::{Check, Schemas};
@@ -12,11 +12,12 @@ use super::node::{Kind, Node};
 use super::report::Report;
 use super::scope::{Growth, Scope};
 use super::trust::{Edge, below};
-use super::{digest, order, outputs};
+use super::{digest, functions, order, outputs};
 
-/// The trusts of a stack, and what they mean.
-pub(super) struct Trusts<'a> {
+/// The sections of a stack that become resources, and what they mean.
+pub(super) struct Sections<'a> {
     pub(super) edges: &'a [Edge],
+    pub(super) functions: &'a [functions::Entry],
     pub(super) scope: &'a Scope<'a>,
     pub(super) dialect: Dialect<'a>,
 }
@@ -27,11 +28,11 @@ pub(super) fn assemble(
     drafts: Drafts,
     outputs: Vec<outputs::Draft>,
     check: &Check<'_>,
-    trusts: &Trusts<'_>,
+    sections: &Sections<'_>,
     report: &mut Report,
 ) -> Stack {
     let Drafts { mut drafts, mut offers } = drafts;
-    let growth = trusts.scope.growth;
+    let growth = sections.scope.growth;
     substitute(&mut drafts, &offers, growth, report);
     for draft in &mut drafts {
         check.complete(draft, &stack, report);
@@ -39,9 +40,10 @@ pub(super) fn assemble(
     check.clouds_present(&drafts, &stack.clouds, report);
     let mut schemas: Schemas = drafts.iter().map(|draft| (draft.address.clone(), draft.schema)).collect();
 
-    let mut first = FirstPass::new(&drafts, &stack, check, trusts.edges, &schemas, report);
+    let mut first = FirstPass::new(&drafts, &stack, check, sections, &schemas, report);
     stack.resources.clone_from(&first.sound);
-    expand(&stack, trusts, &mut drafts, &mut offers, &mut schemas, report);
+    expand(&stack, sections, &mut drafts, &mut offers, &mut schemas, report);
+    stack.functions = deploy(&stack, sections, check, &mut drafts, &mut offers, &mut schemas, report);
     substitute(&mut drafts, &offers, growth, report);
     stack.resources = drafts
         .iter()
@@ -67,7 +69,7 @@ pub(super) fn assemble(
     stack
 }
 
-/// What can be checked before trusts are expanded.
+/// What can be checked before trusts and functions are expanded.
 struct FirstPass {
     /// Checked for good, well or not.
     done: BTreeMap<Address, Resource>,
@@ -76,20 +78,22 @@ struct FirstPass {
 }
 
 impl FirstPass {
-    /// Checks all drafts. One that refers to a trust is looked at again after the expansion, and what is wrong
-    /// with it is told then.
+    /// Checks all drafts. One that refers to a trust or a function is looked at again after the expansion, and what is
+    /// wrong with it is told then.
     fn new(
         drafts: &[Draft],
         stack: &Stack,
         check: &Check<'_>,
-        edges: &[Edge],
+        sections: &Sections<'_>,
         schemas: &Schemas,
         report: &mut Report,
     ) -> Self {
-        let trusts: BTreeSet<&Address> = edges.iter().map(|edge| &edge.address).collect();
+        let edges = sections.edges.iter().map(|edge| &edge.address);
+        let later: BTreeSet<&Address> =
+            edges.chain(sections.functions.iter().map(|entry| &entry.address)).collect();
         let mut pass = Self { done: BTreeMap::new(), sound: Vec::new() };
         for draft in drafts {
-            let waits = mentions(&draft.properties, &trusts);
+            let waits = mentions(&draft.properties, &later);
             let mut untold = Report::default();
             let told = if waits { &mut untold } else { &mut *report };
             let before = told.errors();
@@ -108,22 +112,66 @@ impl FirstPass {
 /// Expands every trust; what the expansions make joins the drafts.
 fn expand(
     stack: &Stack,
-    trusts: &Trusts<'_>,
+    sections: &Sections<'_>,
     drafts: &mut Vec<Draft>,
     offers: &mut Offers,
     schemas: &mut Schemas,
     report: &mut Report,
 ) {
-    for edge in trusts.edges {
-        let depends_on = edge.depends_on(trusts.scope, report);
-        let Some(expansion) = edge.expand(trusts.scope, stack, trusts.dialect, report) else { continue };
+    for edge in sections.edges {
+        let depends_on = edge.depends_on(sections.scope, report);
+        let Some(expansion) = edge.expand(sections.scope, stack, sections.dialect, report) else { continue };
         for resource in &expansion.resources {
             schemas.insert(resource.address.clone(), resource.schema);
-            drafts.push(edge.draft(resource, &depends_on));
+            drafts.push(Draft::expanded(resource, "trust.", &depends_on, &edge.place));
         }
         let attribute = |(key, value)| (String::clone(key), Node::from_value(value, &edge.place));
         offers.insert(edge.address.clone(), expansion.attributes.iter().map(attribute).collect());
     }
+}
+
+/// Expands the functions, over the resources and what trusts offer; what the expansion makes joins the drafts.
+fn deploy(
+    stack: &Stack,
+    sections: &Sections<'_>,
+    check: &Check<'_>,
+    drafts: &mut Vec<Draft>,
+    offers: &mut Offers,
+    schemas: &mut Schemas,
+    report: &mut Report,
+) -> Vec<Function> {
+    let mut functions = Vec::with_capacity(sections.functions.len());
+    let mut depends_on = Vec::new();
+    for entry in sections.functions {
+        let mut substitution = Substitution { offers, growth: sections.scope.growth, open: Vec::new() };
+        functions.extend(entry.read(sections.scope, check, stack, &mut substitution, report));
+        depends_on.extend(entry.depends_on(sections.scope, report));
+    }
+    // One that is wrong was told; what the others come to is not known without it.
+    if functions.is_empty() || functions.len() < sections.functions.len() {
+        return functions;
+    }
+    let dialect = sections.dialect;
+    match (dialect.functions)(&functions, dialect.artifacts, stack, dialect.catalogue) {
+        Ok(expansion) => {
+            for resource in &expansion.resources {
+                schemas.insert(resource.address.clone(), resource.schema);
+                let place = functions::place(sections.functions, resource);
+                drafts.extend(place.map(|place| Draft::expanded(resource, "functions.", &depends_on, place)));
+            }
+            for entry in sections.functions {
+                let offered = expansion.attributes.get(&entry.name).and_then(Value::as_map);
+                let attribute = |(key, value)| (String::clone(key), Node::from_value(value, &entry.place));
+                offers.insert(entry.address.clone(), offered.into_iter().flatten().map(attribute).collect());
+            }
+        }
+        Err(diagnostics) => {
+            for diagnostic in diagnostics {
+                report.push(functions::placed(sections.functions, diagnostic));
+            }
+        }
+    }
+    functions
 }
 
 /// Replaces what parts and trusts offer, in all drafts.
@@ -144,9 +192,17 @@ fn spread(mut resource: Resource, schemas: &Schemas) -> Resource {
             let alike = |other: &&Address| other.as_str().starts_with(address.as_str());
             let parts = schemas.range(&address..).map(|(other, _)| other).take_while(alike);
             resource.depends_on.extend(parts.filter(|other| below(other, &address)).cloned());
+            // A function is there when the deployment is, which all functions share.
+            if address.as_str().starts_with("functions.") {
+                resource.depends_on.extend(schemas.keys().find(|other| is_deployment(other)).cloned());
+            }
         }
     }
     resource
+}
+
+fn is_deployment(address: &Address) -> bool {
+    address.as_str() == "functions.deployment"
 }
 
 /// Whether a tree refers to one of some addresses.

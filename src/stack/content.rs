@@ -19,6 +19,8 @@ use super::text::Place;
 
 /// The type.
 pub(super) const TYPE: &str = "MCM::S3::Content";
+/// The properties that say where something lies on this machine.
+pub(super) const LOCAL: [(&str, &str); 2] = [(TYPE, "Folder"), ("MCM::Lambda::Code", "File")];
 /// How many files a folder may hold.
 const FILES: usize = 10_000;
 /// How deep folders may nest.

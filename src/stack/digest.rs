@@ -62,7 +62,7 @@ pub(super) fn of(stack: &Stack) -> Digest {
 }
 
 fn row(resource: &Resource) -> Row<'_> {
-    let local = |name: &str| resource.ty.as_str() == content::TYPE && name == "Folder";
+    let local = |name: &str| content::LOCAL.contains(&(resource.ty.as_str(), name));
     Row {
         address: resource.address.as_str(),
         ty: resource.ty.as_str(),

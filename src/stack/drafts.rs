@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Address, Lifecycle, OnDelete, Part, Path, Reference, ResourceType, Schema, Template};
+use crate::model::{
+    Address, Lifecycle, OnDelete, Part, Path, Reference, Resource, ResourceType, Schema, Template,
+};
 
 use super::grammar;
 use super::modules::{Body, Item, Module};
@@ -28,6 +30,34 @@ pub(super) struct Draft {
     pub(super) depends_on: Vec<Address>,
     pub(super) lifecycle: Lifecycle,
     pub(super) place: Place,
+}
+
+impl Draft {
+    /// A resource that an expansion of `section` made, so that it passes the same checks as all others.
+    pub(super) fn expanded(
+        resource: &Resource,
+        section: &str,
+        depends_on: &[Address],
+        place: &Place,
+    ) -> Self {
+        let logical = resource.address.as_str().trim_start_matches(section).replace('.', "-");
+        let entries = resource.properties.iter().map(|(key, value)| Entry {
+            key: key.clone(),
+            key_place: place.clone(),
+            value: Node::from_value(value, place),
+        });
+        Self {
+            address: resource.address.clone(),
+            logical,
+            ty: resource.ty.clone(),
+            schema: resource.schema,
+            properties: Node::new(Kind::Map(entries.collect()), place.clone()),
+            sound: true,
+            depends_on: resource.depends_on.iter().chain(depends_on).cloned().collect(),
+            lifecycle: resource.lifecycle,
+            place: place.clone(),
+        }
+    }
 }
 
 /// All that the entries of a stack come to.
@@ -239,8 +269,11 @@ impl Substitution<'_> {
     /// Replaces in a tree.
     pub(super) fn apply(&mut self, node: &Node, report: &mut Report) -> Node {
         let kind = match &node.kind {
+            // A reference to an entry itself stays one: what it may name is for its reader to say.
             Kind::Unknown(template)
-                if template.references().any(|to| self.offers.contains_key(&to.address)) =>
+                if template
+                    .references()
+                    .any(|to| !to.attribute.is_empty() && self.offers.contains_key(&to.address)) =>
             {
                 return self.template(template, &node.place, report);
             }

@@ -1,6 +1,6 @@
 //! The fixed parts of the stack file, as data: the parser and the JSON Schema both read these tables.
 
-use crate::model::{Property, Shape, TextRule};
+use crate::model::{Architecture, Property, Shape, TextRule};
 
 /// The rule of a stack's name.
 pub(super) const STACK_NAME: TextRule =
@@ -28,7 +28,7 @@ pub(super) const RESERVED: [&str; 4] = ["var", "env", "stack", "param"];
 const TEXT: Shape = Shape::Text(TextRule::ANY);
 
 /// The whole file.
-pub(super) static FILE: [Property; 8] = [
+pub(super) static FILE: [Property; 9] = [
     Property::new(
         "stack",
         Shape::Text(STACK_NAME),
@@ -54,12 +54,13 @@ pub(super) static FILE: [Property; 8] = [
         Shape::Document,
         "Keyless access from one identity to another, across clouds: name -> edge.",
     ),
+    Property::new(
+        "functions",
+        Shape::Document,
+        "Rust functions for AWS Lambda, deployed by CloudFormation after what they need: name -> function.",
+    ),
     Property::new("outputs", Shape::Document, "What is shown after an apply: name -> value."),
 ];
-
-/// Sections that other versions know; using one is told apart from a misspelling.
-pub(super) const LATER: [(&str, &str); 1] =
-    [("functions", "this version of mcm does not deploy functions yet")];
 
 /// The long form of `backend`.
 pub(super) static BACKEND: [Property; 3] = [
@@ -131,6 +132,99 @@ pub(super) static TRUST: [Property; 3] = [
         "dependsOn",
         Shape::Document,
         "Names of resources that all parts of the trust wait for, where no reference says it.",
+    ),
+];
+
+/// A function.
+pub(super) static FUNCTION: [Property; 13] = [
+    Property::new(
+        "package",
+        Shape::Text(TextRule::ANY.sized(1, 1024)),
+        "The folder of its Rust package, beside the stack file: `lambdas/analyze-image`.",
+    )
+    .required(),
+    Property::new("role", TEXT, "The role that it runs as: `${name}` of an `AWS::IAM::Role`.").required(),
+    Property::new("memory", Shape::Integer { min: 128, max: 10_240 }, "In MiB; the processor grows with it."),
+    Property::new("timeout", Shape::Integer { min: 1, max: 900 }, "How many seconds one call may take."),
+    Property::new("architecture", Shape::Enum(&Architecture::WORDS), "The processor; `x86_64` by default."),
+    Property::new(
+        "environment",
+        Shape::Map(&TEXT),
+        "Environment variables; values can refer to other resources, but not to secrets.",
+    ),
+    Property::new(
+        "secrets",
+        Shape::Map(&TEXT),
+        "Environment variables whose values are secret: CloudFormation gets them as `NoEcho` parameters.",
+    ),
+    Property::new(
+        "files",
+        Shape::Map(&Shape::Document),
+        "Files beside the program in the archive, by plain name; a map becomes JSON.",
+    ),
+    Property::new("events", Shape::List(&Shape::Object(&EVENT)), "What calls it."),
+    Property::new(
+        "smoke",
+        Shape::Object(&SMOKE),
+        "What a new version must answer before anyone else calls it; one that does not is taken back, with all of the run.",
+    ),
+    Property::new(
+        "logRetention",
+        Shape::Integer { min: 1, max: 3653 },
+        "How many days its log is kept, such as 7, 30 or 365; 30 by default.",
+    ),
+    Property::new("description", Shape::Text(TextRule::up_to(256)), "What it is for."),
+    Property::new(
+        "dependsOn",
+        Shape::Document,
+        "Names of resources that the functions wait for, where no reference says it.",
+    ),
+];
+
+static SMOKE: [Property; 2] = [
+    Property::new("event", Shape::Document, "What the version is called with.").required(),
+    Property::new(
+        "expect",
+        Shape::Document,
+        "What its answer must contain; without it, an answer that is no error.",
+    ),
+];
+
+/// One thing that calls a function.
+static EVENT: [Property; 2] = [
+    Property::new("s3", Shape::Object(&S3_EVENT), "Something happens to the objects of a bucket."),
+    Property::new("http", Shape::Object(&HTTP_EVENT), "A request to the stack's HTTP API."),
+];
+
+static S3_EVENT: [Property; 4] = [
+    Property::new("bucket", TEXT, "The bucket: `${name}` of an `AWS::S3::Bucket`.").required(),
+    Property::new(
+        "events",
+        Shape::List(&Shape::Text(TextRule::matching(
+            r"^s3:[A-Za-z]+(:[A-Za-z*]+)?$",
+            "an event as S3 names it, such as `s3:ObjectCreated:*`",
+        ))),
+        "Which, as S3 names them: `s3:ObjectCreated:*`.",
+    )
+    .required(),
+    Property::new("prefix", Shape::Text(TextRule::up_to(1024)), "Only of objects whose names begin so."),
+    Property::new("suffix", Shape::Text(TextRule::up_to(1024)), "Only of objects whose names end so."),
+];
+
+static HTTP_EVENT: [Property; 2] = [
+    Property::new(
+        "route",
+        Shape::Text(TextRule::matching(
+            r"^((ANY|GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[^ ]*|\$default)$",
+            "a method and a path, such as `GET /analysis/{id}`, or `$default`",
+        )),
+        "Method and path: `GET /analysis/{id}`.",
+    )
+    .required(),
+    Property::new(
+        "cors",
+        Shape::List(&TEXT),
+        "The origins whose pages may call the API, such as `${site.WebsiteURL}`. They hold for the whole API.",
     ),
 ];
 

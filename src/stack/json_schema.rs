@@ -25,6 +25,7 @@ pub fn json_schema(catalogue: &Catalogue) -> Json {
         ("backend", backend()),
         ("resources", named(&grammar::NAME, "resource")),
         ("trust", named(&grammar::NAME, "trust")),
+        ("functions", named(&grammar::NAME, "function")),
         ("outputs", named(&grammar::NAME, "output")),
     ];
     for (name, schema) in sections {
@@ -39,6 +40,7 @@ pub fn json_schema(catalogue: &Catalogue) -> Json {
     definitions.insert("declaration".to_owned(), fixed(&grammar::DECLARATION));
     definitions.insert("resource".to_owned(), resource(catalogue));
     definitions.insert("trust".to_owned(), trust());
+    definitions.insert("function".to_owned(), function());
     definitions.insert("output".to_owned(), output());
     for schema in catalogue.iter() {
         definitions.insert(schema.ty.to_owned(), properties(schema));
@@ -135,6 +137,13 @@ fn trust() -> Json {
     let mut schema = fixed(&grammar::TRUST);
     schema["properties"]["dependsOn"] = depends_on();
     schema["additionalProperties"] = json!(true);
+    schema
+}
+
+/// A function.
+fn function() -> Json {
+    let mut schema = object(&grammar::FUNCTION, &|_| true, true);
+    schema["properties"]["dependsOn"] = depends_on();
     schema
 }
 

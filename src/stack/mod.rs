@@ -2,8 +2,9 @@
 //!
 //! `parse` reads top to bottom: the file becomes a tree with places (`yaml`), what is declared and included is
 //! found (`variables`, `modules`), every `${…}` is given its meaning (`scope`, `drafts`), trusts become
-//! resources (`trust`), and each resource is checked by its type's schema (`check`, `shape`). No step stops
-//! at the first mistake: the `report` gathers them, and a value that is wrong fits everywhere from then on.
+//! resources (`trust`), and functions too (`functions`), and each resource is checked by its type's schema (`check`,
+//! `shape`). No step stops at the first mistake: the `report` gathers them, and a value that is wrong fits everywhere
+//! from then on.
 //!
 //! Nothing here touches a cloud. The files that are read: the stack file, files of variables, included parts, and
 //! the folders whose content a stack uploads.
@@ -15,6 +16,7 @@ mod clouds;
 mod content;
 mod digest;
 mod drafts;
+mod functions;
 mod grammar;
 mod interpolate;
 mod json_schema;
@@ -31,20 +33,23 @@ mod trust;
 mod variables;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{Catalogue, Diagnostic, Diagnostics, Digest, Expander, Map, Path, Stack, Value};
+use crate::model::{
+    Artifact, Catalogue, Diagnostic, Diagnostics, Digest, Expander, FunctionExpander, Map, Path, Stack, Value,
+};
 
 pub use json_schema::json_schema;
 
-use assembly::Trusts;
+use assembly::Sections;
 use check::Check;
 use modules::{Loader, Module};
 use node::{Kind, Node};
-use report::{Report, wrong};
+use report::Report;
 use scope::{Growth, Scope, Target, Values};
 use shape::{Checker, Patterns};
 use text::Text;
@@ -77,6 +82,10 @@ pub struct Dialect<'a> {
     pub catalogue: &'a Catalogue,
     /// What the `trust` section means.
     pub trust: Expander,
+    /// What the `functions` section means.
+    pub functions: FunctionExpander,
+    /// The functions that are built, by name.
+    pub artifacts: &'a BTreeMap<String, Artifact>,
 }
 
 /// Reads, checks and expands a stack; all mistakes at once. The second value holds warnings.
@@ -130,10 +139,20 @@ impl Parse<'_> {
         let line =
             |name: &str| module.items.iter().find(|item| item.name == name).map(|item| item.place.line());
         let edges = trust::edges(self.root.get("trust"), &line, self.patterns, report);
+        let taken = |name: &str| {
+            let edge = edges.iter().find(|edge| edge.name == name).map(|edge| edge.place.line());
+            line(name).or(edge)
+        };
+        let functions = functions::entries(self.root.get("functions"), &taken, self.patterns, report);
 
         let mut names = drafts::names(&module);
         names.extend(
             edges.iter().map(|edge| (edge.name.as_str(), Target::Trust { address: edge.address.clone() })),
+        );
+        names.extend(
+            functions
+                .iter()
+                .map(|entry| (entry.name.as_str(), Target::Trust { address: entry.address.clone() })),
         );
         let outside = Some((&values, self.source.environment.as_slice()));
         let scope = |names| Scope { stack: &name, outside, parameters: None, names, growth: self.growth };
@@ -153,13 +172,15 @@ impl Parse<'_> {
             clouds,
             backend,
             resources: Vec::new(),
+            functions: Vec::new(),
             outputs: Vec::new(),
             variables: shown(&values),
             digest: Digest::default(),
         };
         let check = Check { placed, folder: self.folder, patterns: self.patterns };
-        let trusts = Trusts { edges: &edges, scope: &scope, dialect: self.dialect };
-        Some(assembly::assemble(stack, drafts, outputs, &check, &trusts, report))
+        let sections =
+            Sections { edges: &edges, functions: &functions, scope: &scope, dialect: self.dialect };
+        Some(assembly::assemble(stack, drafts, outputs, &check, &sections, report))
     }
 
     /// The file's own keys; the stack's name.
@@ -169,20 +190,9 @@ impl Parse<'_> {
             report.error(&self.root.place, summary, "write `stack: name` and `resources:` into it");
             return None;
         }
-        let mut known = self.root.clone();
-        if let Kind::Map(entries) = &mut known.kind {
-            entries.retain(|entry| {
-                let later = grammar::LATER.iter().find(|(key, _)| *key == entry.key);
-                if let Some((key, why)) = later {
-                    let hint = format!("remove `{key}:` until a later version");
-                    report.push(wrong(&entry.key_place, *why).hint(hint));
-                }
-                later.is_none()
-            });
-        }
         let mut checker = Checker::of_keys(report, self.patterns);
         let header =
-            checker.object(&known, &grammar::FILE, &Path::default(), "the stack file", &self.text.top());
+            checker.object(self.root, &grammar::FILE, &Path::default(), "the stack file", &self.text.top());
         // Without a sound name the rest is checked all the same.
         Some(header.get("stack").and_then(Value::as_text).unwrap_or("stack").to_owned())
     }

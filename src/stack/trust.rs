@@ -1,9 +1,8 @@
 //! The `trust` section: edges are read here, and expanded into resources by whoever knows what they mean.
 
-use crate::model::{Address, Diagnostic, Expansion, Map, Resource, Stack, TrustEdge};
+use crate::model::{Address, Diagnostic, Expansion, Map, Stack, TrustEdge};
 
 use super::Dialect;
-use super::drafts::Draft;
 use super::grammar;
 use super::modules::name_fits;
 use super::node::{Entry, Kind, Node};
@@ -148,27 +147,6 @@ impl Edge {
     /// What its resources wait for besides what they refer to.
     pub(super) fn depends_on(&self, scope: &Scope<'_>, report: &mut Report) -> Vec<Address> {
         scope.bare_list(self.node.get("dependsOn"), report)
-    }
-
-    /// A resource of an expansion as a draft, so that it passes the same checks as all others.
-    pub(super) fn draft(&self, resource: &Resource, depends_on: &[Address]) -> Draft {
-        let logical = resource.address.as_str().trim_start_matches("trust.").replace('.', "-");
-        let entries = resource.properties.iter().map(|(key, value)| Entry {
-            key: key.clone(),
-            key_place: self.place.clone(),
-            value: Node::from_value(value, &self.place),
-        });
-        Draft {
-            address: resource.address.clone(),
-            logical,
-            ty: resource.ty.clone(),
-            schema: resource.schema,
-            properties: Node::new(Kind::Map(entries.collect()), self.place.clone()),
-            sound: true,
-            depends_on: resource.depends_on.iter().chain(depends_on).cloned().collect(),
-            lifecycle: resource.lifecycle,
-            place: self.place.clone(),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ const fn schema(ty: &'static str) -> Schema {
         check: |_, _| Vec::new(),
         marked: false,
         shared: false,
+        compares: false,
         deletion: Deletion::Recreatable { loses: "" },
     }
 }
@@ -57,6 +58,7 @@ fn stack() -> Stack {
             resource(0, "lambda-role", Map::from([("RoleName".to_owned(), "shop-lambda".into())])),
             resource(1, "writer", Map::new()),
         ],
+        functions: Vec::new(),
         outputs: Vec::new(),
         variables: Map::new(),
         digest: Digest(String::new()),

@@ -5,6 +5,7 @@
 //! - Colour only adds: every line means the same without it ([`Style`]).
 //! - Rendering is pure: text out of a plan, an event or an error. What prints it is `cli`.
 
+pub mod build;
 pub mod diagnostics;
 pub mod error;
 pub mod graph;

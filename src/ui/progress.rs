@@ -55,6 +55,15 @@ impl Progress {
         }
     }
 
+    /// Shows a line of what a cloud says.
+    pub fn note(&self, line: &str) {
+        match &self.how {
+            How::Json => print::result(&json::message(line).to_string()),
+            How::Lines => print::notice(&self.style.dim(&text::line(line))),
+            How::Bars(bars) => drop(lock(bars).all.println(self.style.dim(&text::line(line)))),
+        }
+    }
+
     /// Says something between the lines of a run.
     pub fn say(&self, message: &str) {
         match &self.how {

@@ -79,7 +79,7 @@ fn an_edit_by_another_client_shows_as_exactly_that_and_is_put_back() {
     let Some(python) = support::judges("aws edits", &["boto3"]) else { return };
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    support::copy(&support::root().join("stacks/image-recognition"), home);
+    support::three_clouds(home);
     let runtime = Runtime::new().unwrap();
     let options = Options {
         data: home.join(".mcm/sandbox"),

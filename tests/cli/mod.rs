@@ -2,6 +2,7 @@
 
 pub mod binary;
 mod failures;
+mod functions;
 mod rendering;
 mod road;
 mod saved;

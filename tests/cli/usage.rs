@@ -43,6 +43,8 @@ const WRONG: &[(&str, &[&str], i32)] = &[
     ("rollback_of_nothing", &["rollback", "nowhere"], 3),
     ("apply_of_no_file", &["apply", "plan.json"], 3),
     ("show_without_file", &["show"], 3),
+    ("functions_without_verb", &["functions"], 3),
+    ("functions_of_a_stack_without", &["functions", "build"], 3),
     ("port", &["sandbox", "serve", "--port", "70000"], 3),
     ("env_without_server", &["sandbox", "env"], 1),
     ("apply_without_approval", &["apply", "--sandbox"], 4),

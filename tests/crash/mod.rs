@@ -7,8 +7,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::root;
-
 /// splitmix64: enough to choose moments with.
 struct Random(u64);
 
@@ -25,20 +23,10 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// The reference stack in a folder of its own.
+/// The reference stack, without its functions, in a folder of its own.
 fn reference() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let source = root().join("stacks/image-recognition");
-    let entries = walkdir::WalkDir::new(&source).into_iter();
-    for entry in entries.filter_entry(|entry| entry.file_name() != ".mcm" && entry.file_name() != "target") {
-        let entry = entry.unwrap();
-        let target = folder.path().join(entry.path().strip_prefix(&source).unwrap());
-        if entry.file_type().is_dir() {
-            std::fs::create_dir_all(target).unwrap();
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
+    crate::support::three_clouds(folder.path());
     folder
 }
 

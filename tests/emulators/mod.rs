@@ -2,6 +2,7 @@
 //! AWS; these check that reading, and the sandbox is held to the same tests.
 
 mod contents;
+mod functions;
 mod reference;
 mod refusals;
 mod road;

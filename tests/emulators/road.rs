@@ -6,6 +6,7 @@ use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, Router};
 use mcm::stack::{Dialect, Source};
 use serde_yaml::{Mapping, Value as Yaml};
+use std::collections::BTreeMap;
 
 /// The account that emulators play unless told otherwise.
 pub const ACCOUNT: &str = "123456789012";
@@ -51,7 +52,12 @@ impl Road {
         let file = self.folder.path().join("stack.yaml");
         std::fs::write(&file, serde_yaml::to_string(&stack).unwrap()).unwrap();
         let source = Source { file, variables: Vec::new(), environment: Vec::new() };
-        let dialect = Dialect { catalogue: &self.catalogue, trust: mcm::trust::expand };
+        let dialect = Dialect {
+            catalogue: &self.catalogue,
+            trust: mcm::trust::expand,
+            functions: mcm::lambda::expand,
+            artifacts: &BTreeMap::new(),
+        };
         mcm::stack::parse(&source, dialect).map_or_else(|wrong| panic!("{wrong:#?}"), |(stack, _)| stack)
     }
 

@@ -37,6 +37,7 @@ const fn schema(ty: &'static str, marked: bool, shared: bool, deletion: Deletion
         check: |_, _| Vec::new(),
         marked,
         shared,
+        compares: false,
         deletion,
     }
 }

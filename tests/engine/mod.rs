@@ -39,6 +39,7 @@ pub fn stack(resources: Vec<Resource>) -> Stack {
         clouds: Clouds::default(),
         backend: None,
         resources,
+        functions: Vec::new(),
         outputs: Vec::new(),
         variables: Map::new(),
         digest: Digest::default(),

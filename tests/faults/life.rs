@@ -1,5 +1,6 @@
 //! A stack's life in simulated clouds, without the command line: what one process after the other does to it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -101,7 +102,12 @@ pub fn stack(file: &str, edition: &str, name: &str) -> Stack {
 
 fn read(file: &Path, variables: Vec<Given>) -> Stack {
     let source = Source { file: file.to_owned(), variables, environment: Vec::new() };
-    let dialect = Dialect { catalogue: &CATALOGUE, trust: mcm::trust::expand };
+    let dialect = Dialect {
+        catalogue: &CATALOGUE,
+        trust: mcm::trust::expand,
+        functions: mcm::lambda::expand,
+        artifacts: &BTreeMap::new(),
+    };
     match mcm::stack::parse(&source, dialect) {
         Ok((stack, _)) => stack,
         Err(errors) => panic!("{errors:#?}"),

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, archive, edge, eventually, form, function, logs, ready};
 use crate::support::sign::{Reply, Signer, send};
-use crate::support::{copy, root};
+use crate::support::{root, three_clouds};
 
 const PROJECT: &str = "image-recognition-demo";
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -29,7 +29,7 @@ impl App {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().to_owned();
-        copy(&root().join("stacks/image-recognition"), &home);
+        three_clouds(&home);
         let data = home.join(".mcm/sandbox");
         let options = Options { data, port: None, latency: Duration::ZERO, accounts: Accounts::default() };
         let session = Session::open(options).await.unwrap();

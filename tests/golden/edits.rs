@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::cli::binary::run;
-use crate::support::{copy, judges, root};
+use crate::support::{judges, root, three_clouds};
 
 /// A client's script, and whom it speaks to.
 struct Client {
@@ -79,7 +79,7 @@ fn live_together(client: &Client, home: &Path, made: &Value, edits: &[(&str, &st
 /// The reference stack, applied.
 fn applied() -> (tempfile::TempDir, Runtime, Session) {
     let home = tempfile::tempdir().unwrap();
-    copy(&root().join("stacks/image-recognition"), home.path());
+    three_clouds(home.path());
     let runtime = Runtime::new().unwrap();
     let options = Options {
         data: home.path().join(".mcm/sandbox"),

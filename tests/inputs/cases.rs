@@ -5,6 +5,7 @@
 //! first lines are its command line: `# --var name=value`, `# --var-file FILE` (beside the case), `# NAME=value`
 //! for the environment, and `# accepted` where it is to be accepted with warnings.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,12 @@ fn line(file: &Path) -> Line {
 fn told(file: &Path) -> Vec<Diagnostic> {
     let line = line(file);
     let catalogue = mcm::provider::catalogue();
-    let dialect = Dialect { catalogue: &catalogue, trust: mcm::trust::expand };
+    let dialect = Dialect {
+        catalogue: &catalogue,
+        trust: mcm::trust::expand,
+        functions: mcm::lambda::expand,
+        artifacts: &BTreeMap::new(),
+    };
     match parse(&line.source, dialect) {
         Ok((_, warnings)) => {
             assert!(line.accepted, "{} is accepted", file.display());

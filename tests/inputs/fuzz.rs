@@ -1,6 +1,7 @@
 //! Inputs that no one would write: whatever comes in, the parser answers in bounded time and does not panic, and
 //! what it says can be drawn.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -27,7 +28,12 @@ fn survives(bytes: &[u8], variables: Vec<Given>) -> bool {
     fs::write(folder.path().join("site/index.html"), "x").unwrap();
     let begun = Instant::now();
     let source = Source { file, variables, environment: vec![("HOME".to_owned(), "/root".to_owned())] };
-    let dialect = Dialect { catalogue: &CATALOGUE, trust: mcm::trust::expand };
+    let dialect = Dialect {
+        catalogue: &CATALOGUE,
+        trust: mcm::trust::expand,
+        functions: mcm::lambda::expand,
+        artifacts: &BTreeMap::new(),
+    };
     let told = match parse(&source, dialect) {
         Ok((stack, warnings)) => {
             // What is accepted is whole: every reference leads to a resource of the stack.
@@ -272,7 +278,15 @@ fn parts_of_parts_are_bounded() {
     let begun = Instant::now();
     let source =
         Source { file: folder.path().join("stack.yaml"), variables: Vec::new(), environment: Vec::new() };
-    let told = parse(&source, Dialect { catalogue: &CATALOGUE, trust: mcm::trust::expand });
+    let told = parse(
+        &source,
+        Dialect {
+            catalogue: &CATALOGUE,
+            trust: mcm::trust::expand,
+            functions: mcm::lambda::expand,
+            artifacts: &BTreeMap::new(),
+        },
+    );
     assert!(told.is_err());
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
 }
@@ -286,8 +300,16 @@ fn equal_stacks_digest_alike_and_secrets_count_without_being_told() {
         fs::write(path, text).unwrap();
         let variables = vec![Given::Flag(format!("token={token}"))];
         let source = Source { file: path.to_owned(), variables, environment: Vec::new() };
-        let (stack, _) =
-            parse(&source, Dialect { catalogue: &CATALOGUE, trust: mcm::trust::expand }).unwrap();
+        let (stack, _) = parse(
+            &source,
+            Dialect {
+                catalogue: &CATALOGUE,
+                trust: mcm::trust::expand,
+                functions: mcm::lambda::expand,
+                artifacts: &BTreeMap::new(),
+            },
+        )
+        .unwrap();
         assert!(!format!("{stack:?}").contains(token), "a secret is told");
         stack.digest
     };

@@ -1,5 +1,6 @@
 //! A stack, a sandbox and what the stack owns in it: the main road without the command line.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,7 +63,12 @@ impl Lab {
     /// Reads a stack file.
     pub fn stack_at(&self, file: &Path) -> Result<Stack, Diagnostics> {
         let source = Source { file: file.to_owned(), variables: Vec::new(), environment: Vec::new() };
-        let dialect = Dialect { catalogue: &self.catalogue, trust: mcm::trust::expand };
+        let dialect = Dialect {
+            catalogue: &self.catalogue,
+            trust: mcm::trust::expand,
+            functions: mcm::lambda::expand,
+            artifacts: &BTreeMap::new(),
+        };
         mcm::stack::parse(&source, dialect).map(|(stack, _)| stack)
     }
 

@@ -47,6 +47,13 @@ fn skip(suite: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped {suite}: {reason}");
 }
 
+/// Puts the reference stack without its functions into a folder.
+pub fn three_clouds(to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    std::fs::copy(root().join("tests/support/three-clouds.yaml"), to.join("stack.yaml")).unwrap();
+    copy(&root().join("stacks/image-recognition/site"), &to.join("site"));
+}
+
 /// Copies a folder, without what mcm keeps in it, and without what cargo has built of its functions.
 pub fn copy(from: &Path, to: &Path) {
     let entries = walkdir::WalkDir::new(from).into_iter();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// Rooms, and what each may import besides `model` and itself. Only `cli` imports other rooms.
-const ROOMS: &[&str] = &["cli", "engine", "model", "provider", "sandbox", "stack", "store", "trust", "ui"];
+const ROOMS: &[&str] =
+    &["cli", "engine", "lambda", "model", "provider", "sandbox", "stack", "store", "trust", "ui"];
 /// Clouds never see each other, in any room that has a folder for each.
 const CLOUDS: &[&str] = &["aws", "azure", "gcp"];
 

@@ -25,7 +25,10 @@ use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, Secret};
 
 /// The SDK's clients.
 pub(super) struct Clients {
+    pub(super) cloudformation: aws_sdk_cloudformation::Client,
+    pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) iam: aws_sdk_iam::Client,
+    pub(super) lambda: aws_sdk_lambda::Client,
     pub(super) s3: aws_sdk_s3::Client,
     pub(super) sts: aws_sdk_sts::Client,
     /// Whether they lead somewhere else than to AWS itself.
@@ -90,12 +93,21 @@ pub(super) async fn connect(place: &AwsPlace, access: &AwsAccess) -> Result<Clie
 fn clients(config: &SdkConfig) -> Clients {
     let elsewhere = config.endpoint_url().is_some();
     let mut iam = aws_sdk_iam::config::Builder::from(config).interceptor(LoopbackOnly);
+    let mut cloudfront = aws_sdk_cloudfront::config::Builder::from(config).interceptor(LoopbackOnly);
     if elsewhere {
-        // IAM is global and signed for us-east-1; behind an endpoint of its own the SDK would sign for the region.
+        // Both are global and signed for us-east-1; behind an endpoint of its own the SDK would sign for the region.
         iam = iam.region(Region::from_static("us-east-1"));
+        cloudfront = cloudfront.region(Region::from_static("us-east-1"));
     }
     Clients {
+        cloudformation: aws_sdk_cloudformation::Client::from_conf(
+            aws_sdk_cloudformation::config::Builder::from(config).interceptor(LoopbackOnly).build(),
+        ),
+        cloudfront: aws_sdk_cloudfront::Client::from_conf(cloudfront.build()),
         iam: aws_sdk_iam::Client::from_conf(iam.build()),
+        lambda: aws_sdk_lambda::Client::from_conf(
+            aws_sdk_lambda::config::Builder::from(config).interceptor(LoopbackOnly).build(),
+        ),
         // An endpoint elsewhere has no host name for each bucket.
         s3: aws_sdk_s3::Client::from_conf(
             aws_sdk_s3::config::Builder::from(config)

@@ -22,8 +22,12 @@
 //! (`If-Match`; the entity tags are this type's `etag`). A file is digested again as it is uploaded, and S3 checks the
 //! digest once more. What an update replaces or removes is kept in memory, within bounds, until the process ends: a
 //! rollback in the same run can put it back although the folder no longer holds it.
+//!
+//! Where a CloudFront distribution serves the bucket, it is made to forget what was replaced or removed, and the step is
+//! done when it has: whoever opens the site after an apply sees the new one. What is created anew it never had.
 
 mod disk;
+mod edge;
 mod read;
 mod remove;
 mod schema;
@@ -55,6 +59,7 @@ struct Properties {
     source: Option<String>,
     prefix: String,
     cache_control: Option<String>,
+    distribution: Option<String>,
     files: BTreeMap<String, File>,
     folder: Option<String>,
 }
@@ -121,9 +126,12 @@ impl Kind<Aws> for Content {
             .filter(|(key, old)| desired.files.get(*key).is_none_or(|new| new.digest != old.digest));
         let replaced = replaced.map(|(key, _)| key.clone()).collect();
         write::keep(aws, &before, replaced).await;
-        let written = write::upload(aws, &desired, request.owner, changed, &etags).await?;
+        let written = write::upload(aws, &desired, request.owner, changed.clone(), &etags).await?;
         if let Some(owner) = &request.before.owner {
-            remove::remove(aws, &desired.bucket, &desired.prefix, gone, owner).await?;
+            remove::remove(aws, &desired.bucket, &desired.prefix, gone.clone(), owner).await?;
+        }
+        if let Some(distribution) = &desired.distribution {
+            edge::forget(aws, distribution, changed.iter().chain(&gone)).await?;
         }
         etags.extend(written);
         etags.retain(|key, _| desired.files.contains_key(key));

@@ -58,9 +58,10 @@ fn kind(code: &str, message: &str, status: u16) -> ErrorKind {
         "MalformedPolicyDocument" | "MalformedPolicy" if message.contains("Invalid principal") => {
             ErrorKind::Settling { window: PRINCIPAL_SETTLES }
         }
-        "NotFound" | "ServerSideEncryptionConfigurationNotFoundError" | "OwnershipControlsNotFoundError" => {
-            ErrorKind::NotFound
-        }
+        "NotFound"
+        | "ResourceNotFoundException"
+        | "ServerSideEncryptionConfigurationNotFoundError"
+        | "OwnershipControlsNotFoundError" => ErrorKind::NotFound,
         "EntityAlreadyExists" | "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => ErrorKind::AlreadyExists,
         "ConcurrentModification"
         | "ConcurrentModificationException"

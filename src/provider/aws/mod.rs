@@ -6,34 +6,47 @@
 
 mod bucket;
 mod bucket_policy;
+mod code;
 mod connect;
 mod content;
 mod dialled;
 mod document;
 mod error;
+mod notification;
 mod place;
 mod policy;
+mod release;
 mod role;
+mod stack;
 mod tags;
 mod together;
 
 use std::error::Error;
 use std::future::Future;
+use std::sync::OnceLock;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::retry::{Call, retry};
-use super::{AwsAccess, Kind};
+use super::{Answered, AwsAccess, Kind, Listener};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
 pub(crate) use connect::Ambient;
 use connect::Clients;
 
 /// Every resource type of this cloud.
-static KINDS: &[&dyn Kind<Aws>] =
-    &[&role::Role, &bucket::Bucket, &bucket_policy::BucketPolicy, &content::Content];
+static KINDS: &[&dyn Kind<Aws>] = &[
+    &role::Role,
+    &bucket::Bucket,
+    &bucket_policy::BucketPolicy,
+    &content::Content,
+    &code::Code,
+    &notification::Notification,
+    &stack::Stack,
+    &release::Release,
+];
 
 /// At most this many requests to AWS at once: below what S3 and IAM throttle, above what a stack's reads need.
 const AT_ONCE: usize = 64;
@@ -46,13 +59,18 @@ pub(crate) struct Aws {
     slots: Semaphore,
     /// Content that was replaced in this run.
     stash: content::Stash,
+    /// Held by whoever reads and writes a bucket's notifications: all of them are one document without a version.
+    notifications: Mutex<()>,
+    /// Who hears what CloudFormation is doing.
+    listener: OnceLock<Listener>,
 }
 
 impl Aws {
     /// Touches no network.
     pub(crate) fn new(place: AwsPlace, access: AwsAccess) -> Self {
         let (clients, slots, stash) = (OnceCell::new(), Semaphore::new(AT_ONCE), content::Stash::default());
-        Self { place, access, clients, slots, stash }
+        let (notifications, listener) = (Mutex::new(()), OnceLock::new());
+        Self { place, access, clients, slots, stash, notifications, listener }
     }
 
     /// Checks live that the credentials belong to the account that the stack names.
@@ -81,6 +99,30 @@ impl Aws {
         })
     }
 
+    /// See [`super::Router::invoke`].
+    pub(crate) async fn invoke(
+        &self,
+        function: &str,
+        alias: &str,
+        event: Vec<u8>,
+    ) -> Result<Answered, CloudError> {
+        release::call(self, function, alias, event).await
+    }
+
+    /// See [`super::Router::watch`].
+    pub(crate) fn watch(&self, listener: Listener) {
+        // A second listener is none.
+        let _ = self.listener.set(listener);
+    }
+
+    /// Tells whoever listens.
+    fn tell(&self, line: &str) {
+        tracing::debug!(line, "AWS says");
+        if let Some(listener) = self.listener.get() {
+            listener(line);
+        }
+    }
+
     /// Where the stack's AWS resources are.
     fn place(&self) -> &AwsPlace {
         &self.place
@@ -98,6 +140,18 @@ impl Aws {
 
     async fn iam(&self) -> Result<&aws_sdk_iam::Client, CloudError> {
         Ok(&self.clients().await?.iam)
+    }
+
+    async fn cloudformation(&self) -> Result<&aws_sdk_cloudformation::Client, CloudError> {
+        Ok(&self.clients().await?.cloudformation)
+    }
+
+    async fn cloudfront(&self) -> Result<&aws_sdk_cloudfront::Client, CloudError> {
+        Ok(&self.clients().await?.cloudfront)
+    }
+
+    async fn lambda(&self) -> Result<&aws_sdk_lambda::Client, CloudError> {
+        Ok(&self.clients().await?.lambda)
     }
 
     async fn s3(&self) -> Result<&aws_sdk_s3::Client, CloudError> {

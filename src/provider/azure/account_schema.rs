@@ -117,6 +117,7 @@ pub(super) static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Soft { hours: 48 },
 };
 

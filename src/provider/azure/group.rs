@@ -43,6 +43,7 @@ static SCHEMA: Schema = Schema {
     check: |properties, _| names::check_tags(properties),
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

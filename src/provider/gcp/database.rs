@@ -72,6 +72,7 @@ static SCHEMA: Schema = Schema {
     // The only tags it takes are given at creation and never shown again.
     marked: false,
     shared: false,
+    compares: false,
     deletion: Deletion::Irreversible { why: "the documents in it" },
 };
 

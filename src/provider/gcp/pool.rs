@@ -49,6 +49,7 @@ static SCHEMA: Schema = Schema {
     check: |properties, _| reserved(properties, "workloadIdentityPoolId").into_iter().collect(),
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Soft { hours: 30 * 24 },
 };
 

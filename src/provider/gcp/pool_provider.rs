@@ -87,6 +87,7 @@ static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Soft { hours: 30 * 24 },
 };
 

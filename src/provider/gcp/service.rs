@@ -42,6 +42,7 @@ static SCHEMA: Schema = Schema {
     check: |_, _| Vec::new(),
     marked: false,
     shared: true,
+    compares: false,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

@@ -53,6 +53,7 @@ static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: false,
     // A deleted account can be undeleted by its unique id alone, and reads by e-mail address do not find it: a state
     // holds names, so an equal account is made anew.
     deletion: Deletion::Recreatable {

@@ -38,6 +38,7 @@ static SCHEMA: Schema = Schema {
     check,
     marked: false,
     shared: true,
+    compares: false,
     deletion: Deletion::Recreatable { loses: "" },
 };
 

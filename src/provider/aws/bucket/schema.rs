@@ -24,6 +24,7 @@ pub(in super::super) static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Recreatable {
         loses: "its name, until it is made again: any account may take it (only an empty bucket is ever deleted)",
     },

@@ -66,6 +66,7 @@ pub(super) async fn read(
         source: wish("Source").map(str::to_owned),
         prefix: prefix.to_owned(),
         cache_control: cache_control(&objects, &claimed, wish("CacheControl")),
+        distribution: wish("Distribution").map(str::to_owned),
         files: objects.into_iter().map(|(key, object)| (key, object.file)).collect(),
         folder: wish("Folder").map(str::to_owned),
     };

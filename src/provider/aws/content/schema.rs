@@ -14,6 +14,7 @@ pub(in super::super) static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: true,
     deletion: Deletion::Recreatable { loses: "" },
 };
 
@@ -35,6 +36,12 @@ static PROPERTIES: &[Property] = &[
         Shape::Text(TextRule::matching(r"^[\x20-\x7e]*$", "printable ASCII").sized(0, 1024)),
         "How long browsers may keep the files: `max-age=300`.",
     ),
+    Property::new(
+        "Distribution",
+        Shape::Text(TextRule::matching("^[A-Z0-9]+$", "a distribution's id, such as `E2QWRUHAPOMQZL`")),
+        "The id of the CloudFront distribution that serves the bucket: it forgets the files that change.",
+    )
+    .unmanaged(),
     Property::new(
         "Files",
         Shape::Map(&Shape::Object(FILE)),

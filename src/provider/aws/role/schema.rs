@@ -20,6 +20,7 @@ pub(in super::super) static SCHEMA: Schema = Schema {
     check,
     marked: true,
     shared: false,
+    compares: false,
     deletion: Deletion::Recreatable {
         loses: "its unique id (RoleId): trust policies that name the role must be written again",
     },

@@ -1,0 +1,208 @@
+//! `mcm functions`: the Rust functions of a stack. `build` builds and packs them; plan and apply do the same first.
+//! `invoke` calls what everyone calls: the version that was released.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::exit::Exit;
+use super::failure::{Ending, Failure, chain};
+use super::options::Variables;
+use super::survey::guard;
+use super::workspace::{Workspace, closest};
+use super::{Context, reach, signals};
+use crate::lambda::{self, BuildError, Purpose, Settings};
+use crate::model::{Address, Artifact, Diagnostic, Function, Stack};
+use crate::ui;
+use crate::ui::build::Progress;
+
+/// Build and call the Rust functions of a stack
+#[derive(Args, Debug)]
+pub(super) struct Functions {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Build(Build),
+    Invoke(Invoke),
+}
+
+/// Build and pack the functions of a stack; what is up to date is left as it is
+#[derive(Args, Debug)]
+struct Build {
+    /// The stack's folder or file [default: stack.yaml here]
+    stack: Option<PathBuf>,
+    /// Only this function; may be repeated
+    #[arg(long, value_name = "NAME")]
+    function: Vec<String>,
+    /// Print the archives as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// Call a function of a stack: its answer on stdout, the end of its log on stderr
+#[derive(Args, Debug)]
+struct Invoke {
+    /// The function's name in the stack file
+    function: String,
+    /// The stack's folder or file [default: stack.yaml here]
+    stack: Option<PathBuf>,
+    /// The event, as JSON; or `@FILE`
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    event: String,
+    #[command(flatten)]
+    variables: Variables,
+}
+
+impl Invoke {
+    fn run(self, context: &Context) -> Ending {
+        let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
+        let event = self.event()?;
+        let loaded = workspace.load(self.variables.given(), context)?;
+        let address = Address::part("functions", &self.function, "release");
+        let released = loaded.stack.get(&address).map(|release| &release.properties);
+        let text = |name: &str| released?.get(name)?.as_text();
+        let (Some(function), Some(alias)) = (text("Function"), text("Alias")) else {
+            return Err(unknown(&loaded.stack, &self.function));
+        };
+        signals::run_readonly(async {
+            let reach = reach::open(&workspace, &loaded.stack).await?;
+            guard(&reach.router).await?;
+            let answered = reach.router.invoke(function, alias, event).await;
+            let answered = answered.map_err(|error| {
+                Failure::clouds(std::iter::once((format!("{function} could not be called"), &error)))
+            })?;
+            reach.close().await;
+            for line in answered.log.lines() {
+                ui::print::notice(&ui::text::line(line));
+            }
+            let body = String::from_utf8_lossy(&answered.body);
+            ui::print::result(&body.lines().map(ui::text::line).collect::<Vec<_>>().join("\n"));
+            let Some(word) = answered.error else { return Ok(Exit::Done) };
+            let diagnostic = Diagnostic::error(format!("{function} failed: {word}"));
+            Err(Failure::new(
+                Exit::Failed,
+                diagnostic.hint("its answer stands above, with the end of its log"),
+            ))
+        })
+    }
+
+    /// The event: JSON, so that a mistake is told here and not by the function.
+    fn event(&self) -> Result<Vec<u8>, Failure> {
+        let text = match self.event.strip_prefix('@') {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| Failure::io(format!("{} cannot be read", ui::text::line(file)), &error))?,
+            None => self.event.clone(),
+        };
+        match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(_) => Ok(text.into_bytes()),
+            Err(error) => {
+                let diagnostic = Diagnostic::error("the event is no JSON").detail(error.to_string());
+                let hint = "write `--event '{\"a\": 1}'`, or `--event @FILE`";
+                Err(Failure::new(Exit::Invalid, diagnostic.hint(hint)))
+            }
+        }
+    }
+}
+
+/// A name that no function of the stack has.
+fn unknown(stack: &Stack, wanted: &str) -> Failure {
+    let diagnostic = Diagnostic::error(format!("the stack has no function `{wanted}`"));
+    let names = stack.functions.iter().map(|function| function.name.as_str());
+    let diagnostic = match closest(wanted, names) {
+        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+        None => diagnostic.hint("the names stand under `functions:` in the stack file"),
+    };
+    Failure::new(Exit::Invalid, diagnostic)
+}
+
+impl Functions {
+    pub(super) fn run(self, context: &Context) -> Ending {
+        match self.verb {
+            Verb::Build(arguments) => arguments.run(context),
+            Verb::Invoke(arguments) => arguments.run(context),
+        }
+    }
+}
+
+impl Build {
+    fn run(self, context: &Context) -> Ending {
+        let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
+        let loaded = workspace.load(self.variables.given(), context)?;
+        let functions = self.chosen(&loaded.stack)?;
+        workspace.prepare()?;
+        let artifacts = build(&workspace, &loaded.stack, &functions, context)?;
+        let built: Vec<(&Function, &Artifact)> = functions
+            .iter()
+            .filter_map(|function| Some((function, artifacts.get(&function.name)?)))
+            .collect();
+        ui::print::result(&if self.json { ui::build::json(&built) } else { ui::build::list(&built) });
+        Ok(Exit::Done)
+    }
+
+    /// The functions that are asked for: all, unless some are named.
+    fn chosen(&self, stack: &Stack) -> Result<Vec<Function>, Failure> {
+        let names = || stack.functions.iter().map(|function| function.name.as_str());
+        for wanted in &self.function {
+            if !names().any(|name| name == wanted) {
+                return Err(unknown(stack, wanted));
+            }
+        }
+        if stack.functions.is_empty() {
+            let diagnostic = Diagnostic::error("the stack has no functions")
+                .hint("declare them under `functions:`: a name, a `package` and a `role`");
+            return Err(Failure::new(Exit::Invalid, diagnostic));
+        }
+        let wanted =
+            |function: &&Function| self.function.is_empty() || self.function.contains(&function.name);
+        Ok(stack.functions.iter().filter(wanted).cloned().collect())
+    }
+}
+
+/// Builds functions, showing what is done; a stop signal ends it with everything that it has started.
+pub(super) fn build(
+    workspace: &Workspace,
+    stack: &Stack,
+    functions: &[Function],
+    context: &Context,
+) -> Result<BTreeMap<String, Artifact>, Failure> {
+    let settings = settings(workspace, stack);
+    let progress = Progress::new(super::run::draws(), context.err);
+    let built = signals::run_readonly_for(async {
+        let show = |event| progress.show(&event);
+        Ok(lambda::build(functions, &settings, &show).await)
+    });
+    progress.close();
+    built?.map_err(|error| failed(&error))
+}
+
+/// How functions are built: for AWS, or for an emulator that runs them on this machine.
+fn settings(workspace: &Workspace, stack: &Stack) -> Settings {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let endpoint = stack.clouds.aws.as_ref().is_some_and(|place| place.endpoint.is_some());
+    let elsewhere = workspace.sandbox || endpoint || variable("AWS_ENDPOINT_URL").is_some();
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    Settings {
+        store: workspace.functions_folder(),
+        purpose: if elsewhere { Purpose::ThisMachine } else { Purpose::Lambda },
+        search_path: variable("PATH"),
+        cargo_home: variable("CARGO_HOME").map(PathBuf::from).or_else(home),
+        time_limit: lambda::TIME_LIMIT,
+    }
+}
+
+/// A build that failed: what, in cargo's own words, and what to do.
+fn failed(error: &BuildError) -> Failure {
+    let mut diagnostic = Diagnostic::error(error.to_string()).hint(error.hint());
+    if let Some(said) = error.said() {
+        diagnostic = diagnostic.detail(said.lines().map(ui::text::line).collect::<Vec<_>>().join("\n"));
+    } else if let Some(source) = std::error::Error::source(error) {
+        diagnostic = diagnostic.detail(chain(source));
+    }
+    Failure::new(Exit::Failed, diagnostic)
+}

@@ -1,0 +1,193 @@
+//! What somebody, or an earlier run, may have left under a stack's name, and that it is not in the way, or told.
+
+use aws_sdk_cloudformation::types::{ChangeSetType, Tag};
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use mcm::sandbox::aws_keys;
+
+use super::deploy::{ACCOUNT, Lab, until};
+
+const STACK: &str = r#"
+stack: lab
+clouds:
+  aws: { account: "123456789012", region: us-east-1 }
+resources:
+  x:
+    type: AWS::CloudFormation::Stack
+    properties:
+      StackName: lab-left
+      TemplateBody:
+        Resources:
+          Group: { Type: "AWS::Logs::LogGroup", Properties: { LogGroupName: lab-group } }
+"#;
+
+/// A template with a log group of this name.
+fn group(name: &str) -> String {
+    format!(
+        r#"{{"Resources":{{"A":{{"Type":"AWS::Logs::LogGroup","Properties":{{"LogGroupName":"{name}"}}}}}}}}"#
+    )
+}
+
+/// A change set that would make the stack, with a tag, executed or not.
+async fn leave(lab: &Lab, change_set: &str, template: String, mark: Option<&str>) {
+    let cloud = lab.cloudformation();
+    let tags = mark.map(|mark| vec![Tag::builder().key("mcm:owner").value(mark).build()]);
+    let set = cloud.create_change_set().stack_name("lab-left").change_set_name(change_set);
+    let set = set.change_set_type(ChangeSetType::Create).template_body(template).set_tags(tags);
+    set.send().await.unwrap();
+    for _ in 0..200 {
+        let found = cloud.describe_change_set().stack_name("lab-left").change_set_name(change_set).send();
+        if found.await.unwrap().status().unwrap().as_str() == "CREATE_COMPLETE" {
+            return;
+        }
+    }
+    panic!("the change set {change_set} does not come");
+}
+
+async fn execute(lab: &Lab, change_set: &str, status: &str) {
+    let call = lab.cloudformation().execute_change_set().stack_name("lab-left").change_set_name(change_set);
+    call.send().await.unwrap();
+    until(lab, "lab-left", status).await;
+}
+
+async fn delete(lab: &Lab) {
+    lab.cloudformation().delete_stack().stack_name("lab-left").send().await.unwrap();
+    until(lab, "lab-left", "").await;
+}
+
+async fn lives(lab: &Lab) {
+    lab.applies(&[]).await;
+    lab.nothing_to_do(&[]).await;
+    assert_eq!(lab.stacks().await, ["lab-left"]);
+    lab.mcm(&["destroy", "--auto-approve"], &[]).await.exits(0);
+    assert!(lab.stacks().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_shell_is_used_unless_someone_prepares_something_in_it() {
+    let lab = Lab::new(STACK).await;
+    leave(&lab, "mcm-old", group("lab-free"), None).await;
+    until(&lab, "lab-left", "REVIEW_IN_PROGRESS").await;
+    lives(&lab).await;
+
+    leave(&lab, "theirs", group("lab-free"), None).await;
+    let refused = lab.mcm(&["apply", "--auto-approve"], &[]).await.exits(5);
+    assert!(refused.err.contains("its change set `theirs` waits to be executed"), "{}", refused.err);
+    assert!(refused.err.contains("adopt: true"), "{}", refused.err);
+    // It is still theirs to execute.
+    execute(&lab, "theirs", "CREATE_COMPLETE").await;
+    let refused = lab.mcm(&["apply", "--auto-approve"], &[]).await.exits(4);
+    assert!(refused.err.contains("adopt: true"), "{}", refused.err);
+    delete(&lab).await;
+    lives(&lab).await;
+    lab.session.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_failed_creation_is_cleared_away_if_it_was_ours() {
+    let lab = Lab::new(STACK).await;
+    let cloud = lab.cloudformation();
+    cloud.create_stack().stack_name("others").template_body(group("lab-taken")).send().await.unwrap();
+    until(&lab, "others", "CREATE_COMPLETE").await;
+
+    leave(&lab, "theirs", group("lab-taken"), None).await;
+    execute(&lab, "theirs", "ROLLBACK_COMPLETE").await;
+    let refused = lab.mcm(&["apply", "--auto-approve"], &[]).await.exits(5);
+    assert!(refused.err.contains("failed to be created by someone else"), "{}", refused.err);
+    until(&lab, "lab-left", "ROLLBACK_COMPLETE").await;
+    delete(&lab).await;
+
+    // A run of ours that was killed while CloudFormation took everything back.
+    let mark = "lab/resources.x/0123456789abcdef01234567";
+    leave(&lab, "mcm-old", group("lab-taken"), Some(mark)).await;
+    execute(&lab, "mcm-old", "ROLLBACK_COMPLETE").await;
+    cloud.delete_stack().stack_name("others").send().await.unwrap();
+    until(&lab, "others", "").await;
+    lives(&lab).await;
+    lab.session.close().await;
+}
+
+const FUNCTION: &str = r#"
+stack: lab
+variables:
+  memory: { type: number, default: 128 }
+clouds:
+  aws: { account: "123456789012", region: us-east-1 }
+resources:
+  role:
+    type: AWS::IAM::Role
+    properties:
+      RoleName: lab
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }
+  x:
+    type: AWS::CloudFormation::Stack
+    properties:
+      StackName: lab-left
+      TemplateBody:
+        Resources:
+          Function:
+            Type: AWS::Lambda::Function
+            Properties:
+              FunctionName: lab-f
+              Runtime: provided.al2023
+              Handler: bootstrap
+              Role: ${role.Arn}
+              Code: { S3Bucket: lab-code, S3Key: two.zip }
+              MemorySize: ${var.memory}
+"#;
+
+/// The least that is a zip with something in it.
+const ZIP: &[u8] = b"PK\x03\x04bootstrap";
+
+fn s3(lab: &Lab) -> aws_sdk_s3::Client {
+    let (id, secret) = aws_keys(ACCOUNT);
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(&lab.session.endpoints.aws)
+        .credentials_provider(Credentials::from_keys(id, secret, None))
+        .force_path_style(true)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    aws_sdk_s3::Client::from_conf(config.build())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_that_failed_is_continued() {
+    let lab = Lab::new(FUNCTION).await;
+    let s3 = s3(&lab);
+    s3.create_bucket().bucket("lab-code").send().await.unwrap();
+    let put = async |key: &str| {
+        let body = ByteStream::from_static(ZIP);
+        s3.put_object().bucket("lab-code").key(key).body(body).send().await.unwrap();
+    };
+    put("one.zip").await;
+    put("two.zip").await;
+    lab.applies(&[]).await;
+    lab.nothing_to_do(&[]).await;
+
+    // Somebody's update fails half-way, and the code to go back to is gone.
+    s3.delete_object().bucket("lab-code").key("two.zip").send().await.unwrap();
+    let cloud = lab.cloudformation();
+    let template = cloud.get_template().stack_name("lab-left").send().await.unwrap();
+    let template = template.template_body().unwrap().replace("two.zip", "one.zip");
+    let template = template.replace("\"MemorySize\":128", "\"MemorySize\":99999");
+    assert!(template.contains("one.zip") && template.contains("99999"), "{template}");
+    cloud.update_stack().stack_name("lab-left").template_body(template).send().await.unwrap();
+    until(&lab, "lab-left", "UPDATE_ROLLBACK_FAILED").await;
+
+    // The function is no longer what the template says: a plan shows it, and an apply mends it, once it can.
+    let plan = lab.mcm(&["plan", "--detailed-exitcode"], &[]).await.exits(2).out;
+    assert!(plan.contains("FunctionName: \"lab-f\""), "{plan}");
+    let failed = lab.mcm(&["apply", "--auto-approve"], &["memory=256"]).await.exits(5);
+    assert!(failed.err.contains("the rollback of the stack lab-left failed again"), "{}", failed.err);
+    put("two.zip").await;
+    lab.applies(&["memory=256"]).await;
+    lab.nothing_to_do(&["memory=256"]).await;
+    let function = lab.lambda().get_function_configuration().function_name("lab-f").send().await.unwrap();
+    assert_eq!(function.memory_size(), Some(256));
+    lab.mcm(&["destroy", "--auto-approve"], &[]).await.exits(0);
+    assert!(lab.stacks().await.is_empty());
+    lab.session.close().await;
+}

@@ -1,0 +1,7 @@
+//! Functions, from their packages to archives, with the real cargo, on packages that need nothing from outside; and on to
+//! the sandbox's Lambda, where they run.
+
+mod build;
+mod deploy;
+mod leftovers;
+mod reference;

@@ -1,0 +1,83 @@
+//! The reference stack as it ships, functions and all, through the shipped program: applied, looked at through its
+//! distribution, changed, and destroyed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mcm::sandbox::{Accounts, Options, Session};
+
+use crate::cli::binary::{Ran, mcm};
+use crate::support::sign::send;
+use crate::support::{copy, root};
+
+/// A project with this one stack, always at the same place: what cargo has built of its functions is still there.
+fn project() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference");
+    let stack = folder.join("stacks/image-recognition");
+    for old in ["stack.yaml", "site", ".mcm/sandbox"].map(|name| stack.join(name)) {
+        let _ = if old.is_dir() { std::fs::remove_dir_all(&old) } else { std::fs::remove_file(&old) };
+        assert!(!old.exists(), "{}", old.display());
+    }
+    for shared in ["templates", "stacks/image-recognition"] {
+        copy(&root().join(shared), &folder.join(shared));
+    }
+    stack
+}
+
+async fn run(stack: &Path, arguments: &'static [&'static str]) -> Ran {
+    let stack = stack.to_owned();
+    let ran = tokio::task::spawn_blocking(move || {
+        Ran::from(mcm(&stack).args(arguments).arg("--sandbox").output().unwrap())
+    });
+    ran.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reference_stack_lives() {
+    let stack = project();
+    let options = Options {
+        data: stack.join(".mcm/sandbox"),
+        port: None,
+        latency: Duration::ZERO,
+        accounts: Accounts::default(),
+    };
+    let session = Session::serve(options).await.unwrap();
+    let applied = run(&stack, &["apply", "--auto-approve"]).await.exits(0);
+    assert!(applied.out.contains(": 26 added, 0 changed, 0 destroyed."), "{}", applied.all());
+    run(&stack, &["plan", "--detailed-exitcode"]).await.exits(0);
+
+    // The page and the API have one address.
+    let outputs: serde_json::Value =
+        serde_json::from_str(&run(&stack, &["output", "--json"]).await.exits(0).out).unwrap();
+    let site = outputs["site"].get("value").unwrap_or(&outputs["site"]).as_str().unwrap().to_owned();
+    let host = site.trim_start_matches("https://").to_owned();
+    let ask = async |method: &str, path: &str, body: &str| {
+        let fields = [("host", host.as_str()), ("content-type", "application/json")];
+        send(&session.endpoints.aws, method, path, &fields, body).await
+    };
+    let page = ask("GET", "/", "").await;
+    assert_eq!(page.text(), std::fs::read_to_string(stack.join("site/index.html")).unwrap());
+    let missing = ask("GET", "/nowhere", "").await;
+    assert_eq!((missing.status, missing.text().contains("<html")), (404, true));
+    let ticket = ask("POST", "/api/uploads", r#"{"contentType":"image/png","bytes":100}"#).await;
+    assert_eq!(ticket.status, 201, "{}", ticket.text());
+    let id = ticket.json()["id"].as_str().unwrap().to_owned();
+    // No picture is there yet: AWS, Google's token exchange and its database have answered.
+    let pending = ask("GET", &format!("/api/analysis/{id}"), "").await;
+    assert_eq!(
+        (pending.status, pending.json()["status"].as_str()),
+        (404, Some("pending")),
+        "{}",
+        pending.text()
+    );
+
+    // A changed page is seen at once: the distribution has let go of the old one.
+    std::fs::write(stack.join("site/index.html"), "<!doctype html><title>changed</title>").unwrap();
+    let changed = run(&stack, &["apply", "--auto-approve"]).await.exits(0);
+    assert!(changed.out.contains(": 0 added, 1 changed, 0 destroyed."), "{}", changed.all());
+    assert_eq!(ask("GET", "/", "").await.text(), "<!doctype html><title>changed</title>");
+
+    run(&stack, &["destroy", "--auto-approve"]).await.exits(0);
+    assert_eq!(run(&stack, &["state", "list"]).await.exits(0).out, "");
+    session.close().await;
+}
