@@ -70,11 +70,15 @@ async fn stack(road: &Road, variables: &[(&str, &str)]) -> Stack {
     parse(&lambda::build(&functions, &settings, &|_| ()).await.unwrap())
 }
 
-/// What a plan changes, one edit a line.
+/// What a plan changes, one edit a line. What is released says itself which code that is, in digests.
 async fn edits(road: &Road, stack: &Stack) -> Vec<String> {
     let (plan, _) = road.plan(stack, Mode::Apply).await;
-    plan.changes.iter().filter(|change| change.action != Action::NoOp).flat_map(told_edits).collect()
+    let told = plan.changes.iter().filter(|change| change.action != Action::NoOp).flat_map(told_edits);
+    told.map(|line| if line.starts_with(OUTDATED) { OUTDATED.to_owned() } else { line }).collect()
 }
+
+/// How the edit of a release begins.
+const OUTDATED: &str = "Outdated: ";
 
 fn names(plan: &Plan) -> Vec<String> {
     plan.changes.iter().map(|change| format!("{} {}", change.action.symbol(), change.address)).collect()
@@ -99,7 +103,9 @@ async fn ministack_runs_what_is_deployed() {
             "+ functions.hello.code",
             "+ functions.bye.code",
             "+ functions.deployment",
+            "+ functions.hello.release",
             "+ functions.hello.event-1",
+            "+ functions.bye.release",
             "+ functions.bye.event-1",
         ]
     );
@@ -140,12 +146,18 @@ async fn changes(road: &mut Road, folder: &std::path::Path) {
                 "{at}.Environment: {{\"Variables\":{{\"BUCKET\":\"lab-functions-files\",\"GREETING\":\"hello\",\"TOKEN\":{{\"Ref\":\"HelloSecretToken\"}}}}}} -> {{\"Variables\":{{\"BUCKET\":\"lab-functions-files\",\"GREETING\":\"good day\",\"TOKEN\":{{\"Ref\":\"HelloSecretToken\"}}}}}}"
             ),
             format!("{at}.MemorySize: 128 -> 256"),
+            "~ functions.hello.release".to_owned(),
+            OUTDATED.to_owned(),
         ]
     );
     road.must(&changed, Mode::Apply, "memory and environment").await;
     let secret = stack(road, &[("memory", "256"), ("greeting", "good day"), ("token", "other")]).await;
-    let hidden =
-        ["~ functions.deployment", "Parameters.HelloSecretToken: \"(sensitive)\" -> \"(sensitive)\""];
+    let hidden = [
+        "~ functions.deployment",
+        "Parameters.HelloSecretToken: \"(sensitive)\" -> \"(sensitive)\"",
+        "~ functions.hello.release",
+        OUTDATED,
+    ];
     assert_eq!(edits(road, &secret).await, hidden);
     road.must(&secret, Mode::Apply, "a secret").await;
 
@@ -154,7 +166,7 @@ async fn changes(road: &mut Road, folder: &std::path::Path) {
     let code = stack(road, &[("memory", "256"), ("greeting", "good day"), ("token", "other")]).await;
     let (plan, inventory) = road.plan(&code, Mode::Apply).await;
     let acting = names(&plan).into_iter().filter(|line| !line.starts_with("  ")).collect::<Vec<_>>();
-    assert_eq!(acting, ["-/+ functions.bye.code", "~ functions.deployment"]);
+    assert_eq!(acting, ["-/+ functions.bye.code", "~ functions.deployment", "~ functions.bye.release"]);
     let outcome = road.finish(&code, plan, &inventory).await;
     assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:#?}");
     assert_eq!(edits(road, &code).await, Vec::<String>::new());
@@ -178,7 +190,7 @@ async fn failures(road: &mut Road) {
     match outcome {
         Outcome::RolledBack { failures, undone } => {
             assert_eq!(failures[0].address.as_str(), "resources.late");
-            assert_eq!(undone, 2, "the archive of `bye` and the deployment");
+            assert_eq!(undone, 4, "the archive of `bye`, the deployment, and both releases");
         }
         other => panic!("{other:#?}"),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcm::sandbox::{Accounts, GCP_TOKEN, Options, Session, aws_keys};
 
-use crate::support::{copy, judges, root};
+use crate::support::{judges, root, three_clouds};
 
 /// The account of the stack, and another one.
 const ACCOUNTS: [&str; 2] = ["123456789012", "210987654321"];
@@ -17,7 +17,7 @@ async fn an_aws_role_becomes_a_service_account_and_no_other_does() {
     let Some(python) = judges("gcp::an_aws_role_becomes_a_service_account", &modules) else { return };
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().to_owned();
-    copy(&root().join("stacks/image-recognition"), &home);
+    three_clouds(&home);
     let accounts = Accounts { aws: ACCOUNTS.map(str::to_owned).into(), ..Accounts::default() };
     let data = home.join(".mcm/sandbox");
     let session =
