@@ -35,11 +35,9 @@ impl Trust {
             let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &known.state, &known.journal, &reach.router).await?;
-            let mut edges = edges(&loaded.stack, &inventory);
+            let edges = edges(&loaded.stack, &inventory);
             #[cfg(feature = "sandbox")]
-            if context.sandbox {
-                proof::prove(&reach, &mut edges)?;
-            }
+            let edges = if context.sandbox { proof::prove(&reach, edges)? } else { edges };
             reach.close().await;
             if self.json {
                 ui::print::result(&format!("{:#}", ui::trust::to_json(&edges)));
@@ -105,13 +103,13 @@ mod proof {
     use crate::ui::trust::{Edge, Proof};
 
     /// Tries everybody at each trust that is there, in a copy of the clouds.
-    pub(super) fn prove(reach: &Reach, edges: &mut [Edge]) -> Result<(), Failure> {
+    pub(super) fn prove(reach: &Reach, mut edges: Vec<Edge>) -> Result<Vec<Edge>, Failure> {
         let Some(world) = reach.world() else {
             let diagnostic = Diagnostic::error("another process serves the sandbox, and only it can copy it")
                 .hint("stop that process, and try again");
             return Err(Failure::refused(diagnostic));
         };
-        for edge in edges {
+        for edge in &mut edges {
             let (Some((account, role)), Some(to), Some(through)) = (&edge.from, &edge.to, &edge.through)
             else {
                 continue;
@@ -130,7 +128,7 @@ mod proof {
             });
             edge.proofs = told.collect();
         }
-        Ok(())
+        Ok(edges)
     }
 
     fn words(who: Who) -> &'static str {

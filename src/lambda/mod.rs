@@ -1,5 +1,5 @@
 //! A Rust package -> an [`Artifact`]: the zip that Lambda runs, with a `bootstrap` at its root. And the functions of a
-//! stack -> the resources that deploy them ([`expand`]).
+//! stack -> the resources that deploy them ([`expand()`]).
 //!
 //! [`build`] reads aloud: what is up to date is taken as it is (`record`, `sources`); the rest is found (`workspace`),
 //! sorted into as few calls of cargo as possible, built (`cargo`), checked (`toolchain`) and packed (`archive`).
