@@ -178,7 +178,6 @@ fn identified<'a>(
     for &address in order {
         let Some(resource) = resources.get(address) else { continue };
         let properties = view.resolve(&resource.properties);
-        let sealed = view.resolve_sealed(&resource.properties);
         let predicted = (resource.schema.predict)(&properties, &stack.clouds);
         let id = (resource.schema.identify)(&properties, &stack.clouds);
         let id = id.filter(|_| left.contains(address));
@@ -193,7 +192,7 @@ fn identified<'a>(
                     role: Role::Desired,
                     ty: &resource.ty,
                     id,
-                    desired: Some(sealed),
+                    desired: Some(view.resolve_sealed(&resource.properties)),
                     secrets: secrets.contains(address),
                     owned,
                 });

@@ -321,15 +321,23 @@ async fn put_back(
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
     require_kept(&restored)?;
-    let task = Task {
+    let update = |live| Task {
         op: Op::Update,
         before: Some(live),
-        properties: restored,
+        properties: restored.clone(),
         predicted: Map::new(),
         ..task.clone()
     };
-    perform(&task, clouds, events).await?;
-    Ok(())
+    perform(&update(live), clouds, events).await?;
+    // What to send was decided by a look that may have been behind in part: a second one finds what was left.
+    match watched(&look, clouds, Duration::ZERO, |_| true).await? {
+        Some(live) if moved(task, before, &live).is_some() => {
+            perform(&update(live), clouds, events).await?;
+            Ok(())
+        }
+        Some(_) => Ok(()),
+        None => Err(Stay::Kept("it is not there any more".to_owned())),
+    }
 }
 
 /// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards.
