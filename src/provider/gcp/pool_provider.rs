@@ -160,7 +160,7 @@ impl Kind<Gcp> for PoolProviderKind {
         let (provider, gone) = futures::join!(get(gcp, request.id), is_of_deleted_pool(gcp, request.id));
         let Some(provider) = found(provider)? else { return Ok(None) };
         let live = live(request.id, provider, request.desired);
-        let condition = if gone && live.condition == Condition::Ready {
+        let condition = if gone? && live.condition == Condition::Ready {
             Condition::SoftDeleted { until: None }
         } else {
             live.condition
@@ -241,7 +241,8 @@ impl Kind<Gcp> for PoolProviderKind {
             Ok(None) => Ok(()),
             // With its pool deleted, it is as deleted as it can be, and goes when the pool goes.
             Err(error)
-                if error.code == "FAILED_PRECONDITION" && is_of_deleted_pool(gcp, request.id).await =>
+                if error.code == "FAILED_PRECONDITION"
+                    && is_of_deleted_pool(gcp, request.id).await.unwrap_or_default() =>
             {
                 Ok(())
             }
@@ -296,13 +297,14 @@ async fn finish(gcp: &Gcp, call: &str, operation: api::Operation) -> Result<(), 
     .await
 }
 
-/// Whether the pool of a provider is deleted. Not being able to look says nothing.
-async fn is_of_deleted_pool(gcp: &Gcp, id: &CloudId) -> bool {
-    let Some((pool, _)) = id.0.split_once("/providers/") else { return false };
+/// Whether the pool of a provider is deleted. Not being allowed to look says nothing.
+async fn is_of_deleted_pool(gcp: &Gcp, id: &CloudId) -> Result<bool, CloudError> {
+    let Some((pool, _)) = id.0.split_once("/providers/") else { return Ok(false) };
     match found(pool::get(gcp, &CloudId(pool.to_owned())).await) {
-        Ok(Some(pool)) => pool.state.as_deref() == Some("DELETED"),
-        Ok(None) => true,
-        Err(_) => false,
+        Ok(Some(pool)) => Ok(pool.state.as_deref() == Some("DELETED")),
+        Ok(None) => Ok(true),
+        Err(error) if error.kind == ErrorKind::Denied => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::refusal::Refusal;
 use crate::sandbox::{Record, World};
@@ -47,11 +48,27 @@ impl Operation {
 /// Starts an operation under a fresh name below `prefix`; returns the name and the reply. `metadata` and `response`
 /// bear their `@type`.
 pub(super) fn start(world: &mut World, prefix: &str, metadata: Json, response: Json) -> (String, Json) {
-    let name = format!("{prefix}{}", world.word(26, b"abcdefghijklmnopqrstuvwxyz234567"));
+    let name = fresh(world, prefix, &metadata);
     let operation = Operation { started: world.now(), polls: 0, metadata, response };
     let reply = operation.json(&name, world.now());
     world.put(&name, &operation);
     (name, reply)
+}
+
+/// A name that no operation has. It follows from what the operation is about, not from the order in which requests
+/// that are under way at once happen to arrive: a simulation that runs again meets the same names.
+fn fresh(world: &World, prefix: &str, metadata: &Json) -> String {
+    let about = metadata.to_string();
+    let mut nth = 0_u32;
+    loop {
+        let digest = Sha256::digest(format!("{prefix}\n{about}\n{nth}"));
+        let letter = |byte: &u8| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]);
+        let name = format!("{prefix}{}", digest.iter().take(26).map(letter).collect::<String>());
+        if world.get::<Operation>(&name).is_none() {
+            return name;
+        }
+        nth += 1;
+    }
 }
 
 /// Answers a poll.
