@@ -26,13 +26,26 @@ pub(super) struct Apply {
     run: RunOptions,
     #[command(flatten)]
     variables: Variables,
+    /// Keep the sandbox up afterwards, until it is interrupted, on this port and the two after it [default: any free ones]
+    #[cfg(feature = "sandbox")]
+    #[arg(
+        long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0",
+        value_parser = clap::value_parser!(u16).range(..=65533)
+    )]
+    serve: Option<u16>,
 }
 
 impl Apply {
     pub(super) fn run(self, context: &Context) -> Ending {
+        if self.serve().is_some() && !context.sandbox {
+            return Err(Failure::invalid(
+                "--serve keeps the sandbox up, and this run is not in it: add --sandbox",
+            ));
+        }
         if let Some(file) = self.stack.clone().filter(|file| PlanFile::is_one(file)) {
             return self.run_saved(&file, context);
         }
+        let serve = self.serve();
         let job = Job {
             workspace: Workspace::find(self.stack.as_deref(), context.sandbox)?,
             variables: self.variables.given(),
@@ -46,6 +59,7 @@ impl Apply {
             options: self.run,
             command: "apply",
             saved: None,
+            serve,
         };
         job.run(context)
     }
@@ -58,6 +72,7 @@ impl Apply {
                 "--target, --exclude and --allow-recreate belong to `mcm plan`: a saved plan is applied as it is",
             ));
         }
+        let serve = self.serve();
         let saved = PlanFile::read(file)?;
         if context.sandbox && !saved.sandbox {
             let diagnostic =
@@ -72,7 +87,21 @@ impl Apply {
             options: self.run,
             command: command_of(saved.plan.mode),
             saved: Some(saved),
+            serve,
         };
         job.run(context)
+    }
+
+    /// The port of a sandbox that is to stay up.
+    #[cfg(feature = "sandbox")]
+    fn serve(&self) -> Option<u16> {
+        self.serve
+    }
+
+    /// There is none that could.
+    #[cfg(not(feature = "sandbox"))]
+    #[expect(clippy::unused_self, reason = "as with the sandbox")]
+    fn serve(&self) -> Option<u16> {
+        None
     }
 }

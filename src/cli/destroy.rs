@@ -41,6 +41,7 @@ impl Destroy {
             options: self.run,
             command: "destroy",
             saved: None,
+            serve: None,
         };
         job.run(context)
     }

@@ -1,12 +1,13 @@
 //! How the clouds of a stack are reached: the real ones, the embedded ones, or where an endpoint points.
 
-use crate::model::{Clouds, Diagnostic, Secret, Stack};
+use crate::model::{Clouds, Diagnostic, Secret, Stack, Value};
 use crate::provider::{Access, Router};
 #[cfg(feature = "sandbox")]
 use crate::sandbox;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::signals::Signals;
 use super::workspace::Workspace;
 
 /// The clouds, ready to be asked. Whoever holds it keeps the sandbox alive.
@@ -50,6 +51,21 @@ impl Reach {
         self.session.as_ref()?.copy()
     }
 
+    /// Where the public addresses among the outputs answer.
+    pub(super) fn here(&self, outputs: &[(String, Value, bool)]) -> Here {
+        #[cfg(feature = "sandbox")]
+        if let Some(session) = &self.session {
+            let local = |(name, value, sensitive): &(String, Value, bool)| {
+                let address = value.as_text().filter(|_| !sensitive)?;
+                Some((name.clone(), session.endpoints.local(address)?))
+            };
+            return Here { addresses: outputs.iter().filter_map(local).collect(), live: !session.is_own() };
+        }
+        #[cfg(not(feature = "sandbox"))]
+        let _ = (self, outputs);
+        Here::default()
+    }
+
     /// Lets a sandbox of our own finish what it is answering, and ends it.
     #[cfg_attr(
         not(feature = "sandbox"),
@@ -61,6 +77,61 @@ impl Reach {
             session.close().await;
         }
     }
+}
+
+/// A sandbox that outlasts the run that it was started for, if one was wanted.
+#[derive(Default)]
+pub(super) struct Kept {
+    #[cfg(feature = "sandbox")]
+    session: Option<sandbox::Session>,
+}
+
+/// Starts a sandbox on `port` and the two after it, or on any free ones; or joins the one that is served already.
+#[cfg(feature = "sandbox")]
+pub(super) async fn keep(workspace: &Workspace, stack: &Stack, port: Option<u16>) -> Result<Kept, Failure> {
+    let Some(port) = port else { return Ok(Kept::default()) };
+    workspace.prepare()?;
+    let port = (port > 0).then_some(port);
+    let options = sandbox::Options { port, ..sandbox_options(workspace, &stack.clouds) };
+    let session = sandbox::Session::open(options).await.map_err(|error| sandbox_failed(&error))?;
+    Ok(Kept { session: Some(session) })
+}
+
+/// There is none to keep.
+#[cfg(not(feature = "sandbox"))]
+#[expect(clippy::unused_async, reason = "as with the sandbox")]
+pub(super) async fn keep(_: &Workspace, _: &Stack, _: Option<u16>) -> Result<Kept, Failure> {
+    Ok(Kept::default())
+}
+
+impl Kept {
+    /// Waits for a signal, where there is a sandbox of our own to keep up.
+    pub(super) async fn until(&self, signals: &mut Signals) {
+        #[cfg(feature = "sandbox")]
+        if self.session.as_ref().is_some_and(sandbox::Session::is_own) {
+            crate::ui::print::notice("\nThe sandbox is up; Ctrl-C ends it, and keeps its data.");
+            signals.came().await;
+        }
+        #[cfg(not(feature = "sandbox"))]
+        let _ = signals;
+    }
+
+    /// Ends it, once it has answered what it was asked.
+    pub(super) async fn close(self) {
+        #[cfg(feature = "sandbox")]
+        if let Some(session) = self.session {
+            session.close().await;
+        }
+    }
+}
+
+/// Where the public addresses among a stack's outputs answer in the sandbox.
+#[derive(Default)]
+pub(super) struct Here {
+    /// By the outputs' names.
+    pub(super) addresses: Vec<(String, String)>,
+    /// Whether the sandbox stays up.
+    pub(super) live: bool,
 }
 
 /// The embedded clouds, as a stack needs them.

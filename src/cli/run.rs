@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::failure::{Ending, Failure};
 use super::options::RunOptions;
 use super::planfile::PlanFile;
-use super::reach::{self, Reach};
+use super::reach::{self, Here, Reach};
 use super::signals::{self, Signals};
 use super::survey::{decide, survey};
 use super::workspace::{Loaded, Workspace};
@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) command: &'static str,
     /// The plan that was approved elsewhere.
     pub(super) saved: Option<PlanFile>,
+    /// Whether the sandbox stays up afterwards, and its first port (0: any free one).
+    pub(super) serve: Option<u16>,
 }
 
 /// What stands ready before the clouds are asked.
@@ -53,14 +55,20 @@ impl Job {
         }
         let ending = self.prepare(context).and_then(|(loaded, place)| {
             signals::run(async |mut signals| {
+                // It is up before the run, and outlasts it and its lock: other commands can then use it.
+                let kept = reach::keep(&self.workspace, &loaded.stack, self.serve).await?;
                 let lock = place.lock(self.command, self.options.lock.lock_timeout);
                 let lock = signals.or(async { Ok(lock.await?) }).await?;
                 let ending = async {
                     let ready = self.open(loaded, &place, &lock).await?;
-                    Box::pin(self.perform(ready, signals, context)).await
+                    Box::pin(self.perform(ready, signals.clone(), context)).await
                 };
                 let ending = ending.await;
                 lock.release().await;
+                if ending.is_ok() {
+                    kept.until(&mut signals).await;
+                }
+                kept.close().await;
                 ending
             })
         });
@@ -297,6 +305,7 @@ impl Job {
                 } else {
                     ui::print::result(&format!("\nOutputs:\n\n{}", ui::outputs::list(&outputs)));
                 }
+                self.show_here(&reach.here(&outputs));
             }
             Err(failure) => {
                 let mut warnings = failure.diagnostics;
@@ -305,6 +314,23 @@ impl Job {
                 }
                 context.warn(&warnings);
             }
+        }
+    }
+
+    /// Where the public addresses among the outputs answer, if the sandbox does.
+    fn show_here(&self, here: &Here) {
+        if here.addresses.is_empty() {
+            return;
+        }
+        match (here.live, self.options.json) {
+            (true, true) => ui::print::result(&ui::json::here_event(&here.addresses).to_string()),
+            (true, false) => {
+                ui::print::result(&format!("\nIn the sandbox:\n\n{}", ui::outputs::here(&here.addresses)))
+            }
+            (false, false) => ui::print::notice(
+                "\nThe sandbox ends with this command. With --serve it stays up, and a browser can be pointed at it.",
+            ),
+            (false, true) => {}
         }
     }
 }

@@ -56,6 +56,25 @@ pub struct Endpoints {
     pub azure: String,
 }
 
+impl Endpoints {
+    /// Where an address that AWS serves the public at answers here, if it is of a kind that does.
+    ///
+    /// `https://NAME.cloudfront.net/…` becomes `http://NAME.cloudfront.localhost:PORT/…`; likewise HTTP APIs and buckets
+    /// that are web sites.
+    pub fn local(&self, address: &str) -> Option<String> {
+        let uri: http::Uri = address.parse().ok()?;
+        let (_, port) = self.aws.rsplit_once(':')?;
+        let host = uri.host()?;
+        let name = match host.strip_suffix(".cloudfront.net") {
+            Some(name) => format!("{name}.cloudfront"),
+            None => host.strip_suffix(".amazonaws.com")?.to_owned(),
+        };
+        let public = [".cloudfront", ".execute-api.", ".s3-website"];
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        public.iter().any(|kind| name.contains(kind)).then(|| format!("http://{name}.localhost:{port}{path}"))
+    }
+}
+
 /// A sandbox in use: one of our own, or one that some other process serves over the same folder.
 ///
 /// Dropping it ends a sandbox of our own at once; [`Session::close`] lets what is being answered finish first.

@@ -269,6 +269,14 @@ pub fn outputs_event(outputs: Json) -> Json {
     Json::Object(line)
 }
 
+/// Where the public addresses among the outputs answer while the sandbox is up.
+pub fn here_event(addresses: &[(String, String)]) -> Json {
+    let mut line = envelope("served", "info", "The sandbox is up");
+    let addresses = addresses.iter().map(|(name, address)| (name.clone(), Json::String(address.clone())));
+    line.insert("addresses".to_owned(), Json::Object(addresses.collect()));
+    Json::Object(line)
+}
+
 /// Something to know, as an event.
 pub fn message(text: &str) -> Json {
     Json::Object(envelope("log", "info", text))

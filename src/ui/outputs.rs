@@ -31,6 +31,12 @@ pub fn list(outputs: &[(String, Value, bool)]) -> String {
     out
 }
 
+/// Where outputs answer in the sandbox.
+pub fn here(addresses: &[(String, String)]) -> String {
+    let plain = |(name, address): &(String, String)| (name.clone(), Value::Text(address.clone()), false);
+    list(&addresses.iter().map(plain).collect::<Vec<_>>())
+}
+
 /// All outputs as JSON, in Terraform's shape: hidden ones without their value.
 pub fn list_json(outputs: &[(String, Value, bool)]) -> Json {
     let member = |(name, value, sensitive): &(String, Value, bool)| {

@@ -1,6 +1,7 @@
 //! Functions run: as processes through the Runtime API, by Invoke, by events of a bucket and by an HTTP API.
 
 mod app;
+mod browser;
 mod edge;
 mod judges;
 mod orphans;
