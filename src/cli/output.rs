@@ -16,8 +16,8 @@ use crate::{engine, store, ui};
 /// Print the outputs, read live
 #[derive(Args, Debug)]
 pub(super) struct Output {
-    /// The stack's folder or file [default: stack.yaml here], then an output's name; a lone word that is no file or
-    /// folder is a name
+    /// The stack's folder or file [default: stack.yaml here], then an output's name; a lone word that is neither a
+    /// file nor a stack's folder is a name
     #[arg(value_name = "STACK] [NAME", num_args = 0..=2)]
     words: Vec<String>,
     /// Print JSON
@@ -25,6 +25,11 @@ pub(super) struct Output {
     json: bool,
     #[command(flatten)]
     variables: Variables,
+}
+
+/// Whether a word is a stack rather than an output's name, which a folder beside the stack may bear, too.
+fn is_stack(word: &Path) -> bool {
+    word.is_file() || word.is_dir() && (word.components().count() > 1 || word.join("stack.yaml").exists())
 }
 
 impl Output {
@@ -53,7 +58,7 @@ impl Output {
     fn split(&self) -> (Option<PathBuf>, Option<String>) {
         match self.words.as_slice() {
             [] => (None, None),
-            [stack] if Path::new(stack).exists() => (Some(stack.into()), None),
+            [stack] if is_stack(Path::new(stack)) => (Some(stack.into()), None),
             [name] => (None, Some(name.clone())),
             [stack, name, ..] => (Some(stack.into()), Some(name.clone())),
         }

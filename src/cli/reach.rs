@@ -16,6 +16,9 @@ pub(super) struct Reach {
     pub(super) router: Router,
     #[cfg(feature = "sandbox")]
     session: Option<sandbox::Session>,
+    /// Whether its AWS is the stack's.
+    #[cfg(feature = "sandbox")]
+    plays_aws: bool,
 }
 
 /// Opens the way to the clouds of a stack; starts the sandbox if it is wanted. Sends nothing.
@@ -37,10 +40,15 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     #[cfg(not(feature = "sandbox"))]
     refuse_sandbox(workspace).await?;
     explicit_endpoints(&mut access, &stack.clouds, std::env::var("AWS_ENDPOINT_URL").ok())?;
+    #[cfg(feature = "sandbox")]
+    let plays_aws =
+        session.as_ref().is_some_and(|session| access.aws.endpoint.as_ref() == Some(&session.endpoints.aws));
     Ok(Reach {
         router: Router::new(&stack.clouds, &access),
         #[cfg(feature = "sandbox")]
         session,
+        #[cfg(feature = "sandbox")]
+        plays_aws,
     })
 }
 
@@ -54,7 +62,7 @@ impl Reach {
     /// Where the public addresses among the outputs answer.
     pub(super) fn here(&self, outputs: &[(String, Value, bool)]) -> Here {
         #[cfg(feature = "sandbox")]
-        if let Some(session) = &self.session {
+        if let Some(session) = self.session.as_ref().filter(|_| self.plays_aws) {
             let local = |(name, value, sensitive): &(String, Value, bool)| {
                 let address = value.as_text().filter(|_| !sensitive)?;
                 Some((name.clone(), session.endpoints.local(address)?))

@@ -14,7 +14,7 @@ use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use super::step::UNSEEN;
 use crate::model::{
     Absence, Address, Catalogue, CloudError, CloudId, Condition, Digest, ErrorKind, Inventory, Journal, Live,
-    Map, Observed, Provider, Read, ResourceType, Stack, State, Value,
+    Map, Observed, Provider, Read, Resource, ResourceType, Stack, State, Value,
 };
 
 /// The pause between two looks at something that may be on its way out.
@@ -80,7 +80,7 @@ pub async fn observe(
     for address in left {
         inventory.desired.insert(address.clone(), Observed::Missing(Absence::Implied));
     }
-    let compared = compared(stack, state, &order, &inventory, &secrets);
+    let compared = compared(stack, state, &order, &mut inventory, &secrets);
     if !compared.is_empty() {
         inventory.waves += 1;
         for (wanted, observed) in read_all(compared, journal, clouds).await? {
@@ -102,13 +102,13 @@ fn recorded<'a>(
     let owned = state.resources.iter().map(|(address, owned)| (address, owned, Role::Recorded));
     let replaced = state.replaced.iter().map(|(address, owned)| (address, owned, Role::Replaced));
     // What the configuration identifies the same way is read once, as desired.
-    let desired: BTreeSet<_> =
+    let found: BTreeSet<_> =
         identified.iter().map(|wanted| (wanted.address, wanted.ty, wanted.id.clone())).collect();
     owned
         .chain(replaced)
         .filter(|(_, owned, _)| catalogue.get(&owned.ty).is_some())
         .filter(|(address, owned, role)| {
-            *role == Role::Replaced || !desired.contains(&(*address, &owned.ty, owned.id.clone()))
+            *role == Role::Replaced || !found.contains(&(*address, &owned.ty, owned.id.clone()))
         })
         .map(|(address, owned, role)| Wanted {
             address,
@@ -122,42 +122,66 @@ fn recorded<'a>(
         .collect()
 }
 
+/// Goes through the stack in the order of its references, with what is known of each resource by then.
+fn walk<'a>(
+    stack: &'a Stack,
+    order: &[&'a Address],
+    inventory: &mut Inventory,
+    mut visit: impl FnMut(&'a Resource, &Map, &View, &mut Inventory),
+) {
+    let mut view = View::public();
+    let resources = by_address(stack);
+    for &address in order {
+        let Some(&resource) = resources.get(address) else { continue };
+        let properties = view.resolve(&resource.properties);
+        visit(resource, &properties, &view, inventory);
+        let predicted = (resource.schema.predict)(&properties, &stack.clouds);
+        view.desire(address, properties, predicted);
+        if let Some(live) = inventory.at(address) {
+            view.hold(address, live);
+        }
+    }
+}
+
+/// A desired object to read.
+fn desired<'a>(
+    resource: &'a Resource,
+    id: CloudId,
+    view: &View,
+    state: &State,
+    secrets: &BTreeSet<Address>,
+) -> Wanted<'a> {
+    let address = &resource.address;
+    Wanted {
+        address,
+        role: Role::Desired,
+        ty: &resource.ty,
+        desired: Some(view.resolve_sealed(&resource.properties)),
+        secrets: secrets.contains(address),
+        owned: state.resources.get(address).is_some_and(|owned| owned.id == id),
+        id,
+    }
+}
+
 /// The objects that are read once more, because what is desired of them was not all known when they were found and the
 /// read compares with it.
 fn compared<'a>(
     stack: &'a Stack,
     state: &State,
     order: &[&'a Address],
-    inventory: &Inventory,
+    inventory: &mut Inventory,
     secrets: &BTreeSet<Address>,
 ) -> Vec<Wanted<'a>> {
-    let mut view = View::public();
     let mut wanted = Vec::new();
-    let resources = by_address(stack);
-    for &address in order {
-        let Some(resource) = resources.get(address) else { continue };
-        let properties = view.resolve(&resource.properties);
-        let predicted = (resource.schema.predict)(&properties, &stack.clouds);
+    walk(stack, order, inventory, |resource, _, view, inventory| {
         let refers = !resource.properties.values().all(Value::is_known);
-        if let Some(Observed::Found(live)) = inventory.desired.get(address)
+        if let Some(Observed::Found(live)) = inventory.desired.get(&resource.address)
             && resource.schema.compares
             && refers
         {
-            wanted.push(Wanted {
-                address,
-                role: Role::Desired,
-                ty: &resource.ty,
-                id: live.id.clone(),
-                desired: Some(view.resolve_sealed(&resource.properties)),
-                secrets: secrets.contains(address),
-                owned: state.resources.get(address).is_some_and(|owned| owned.id == live.id),
-            });
+            wanted.push(desired(resource, live.id.clone(), view, state, secrets));
         }
-        view.desire(address, properties, predicted);
-        if let Some(live) = inventory.at(address) {
-            view.hold(address, live);
-        }
-    }
+    });
     wanted
 }
 
@@ -172,37 +196,15 @@ fn identified<'a>(
     by_id: &BTreeMap<(ResourceType, CloudId), Observed>,
     secrets: &BTreeSet<Address>,
 ) -> Vec<Wanted<'a>> {
-    let mut view = View::public();
     let mut wanted = Vec::new();
-    let resources = by_address(stack);
-    for &address in order {
-        let Some(resource) = resources.get(address) else { continue };
-        let properties = view.resolve(&resource.properties);
-        let predicted = (resource.schema.predict)(&properties, &stack.clouds);
-        let id = (resource.schema.identify)(&properties, &stack.clouds);
-        let id = id.filter(|_| left.contains(address));
-        if let Some(id) = id {
-            left.remove(address);
-            if let Some(observed) = by_id.get(&(resource.ty.clone(), id.clone())) {
-                inventory.desired.insert(address.clone(), observed.clone());
-            } else {
-                let owned = state.resources.get(address).is_some_and(|owned| owned.id == id);
-                wanted.push(Wanted {
-                    address,
-                    role: Role::Desired,
-                    ty: &resource.ty,
-                    id,
-                    desired: Some(view.resolve_sealed(&resource.properties)),
-                    secrets: secrets.contains(address),
-                    owned,
-                });
-            }
+    walk(stack, order, inventory, |resource, properties, view, inventory| {
+        let id = (resource.schema.identify)(properties, &stack.clouds);
+        let Some(id) = id.filter(|_| left.remove(&resource.address)) else { return };
+        match by_id.get(&(resource.ty.clone(), id.clone())) {
+            Some(observed) => drop(inventory.desired.insert(resource.address.clone(), observed.clone())),
+            None => wanted.push(desired(resource, id, view, state, secrets)),
         }
-        view.desire(address, properties, predicted);
-        if let Some(live) = inventory.at(address) {
-            view.hold(address, live);
-        }
-    }
+    });
     wanted
 }
 

@@ -230,13 +230,14 @@ impl Store {
     }
 }
 
-/// Does something as long as the lock is held. Where it is lost in the midst, what was begun may have happened.
+/// Does something as long as the lock is held. Where it is lost in the midst, what was begun may have happened; so it
+/// may where it is done, and the machine slept before it heard of that: nothing further is begun on such an answer.
 async fn while_held<T>(guard: Option<Guard>, work: impl Future<Output = T>) -> io::Result<T> {
     let Some(guard) = guard else { return Ok(work.await) };
     guard.require()?;
     tokio::select! {
         biased;
-        done = work => Ok(done),
+        done = work => guard.require().map(|()| done),
         () = guard.ended() => Err(Guard::lost()),
     }
 }

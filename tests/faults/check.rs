@@ -57,11 +57,38 @@ impl Check<'_> {
         }
     }
 
-    /// Whether two images are the same, but for what this mishap itself changed.
+    /// Two images are the same, but for what this mishap itself changed.
     pub fn same(&mut self, invariant: &'static str, expected: &Image, found: &Image, when: &str) {
+        let told = self.differences(invariant, expected, found, when);
+        if !told.is_empty() {
+            self.fail(invariant, format!("{when}: {}", told.join("; ")));
+        }
+    }
+
+    /// Where nothing is to be undone, nothing was done, or all of it and that was over. Without a record nobody knows.
+    pub fn nothing_begun(&mut self, before: &Image, after: &Image, found: &Image) {
+        let lost = [Blow::KilledAndJournalLost, Blow::KilledAndBothLost];
+        if matches!(self.mishap, Mishap::Request(_, blow) if lost.contains(blow)) {
+            return;
+        }
+        let begun = self.differences("reverse", before, found, "nothing to undo");
+        let ended = self.differences("reverse", after, found, "nothing to undo");
+        if !begun.is_empty() && !ended.is_empty() {
+            self.fail("reverse", format!("nothing is to be undone, and this is there: {}", begun.join("; ")));
+        }
+    }
+
+    /// In what two images differ, but for what this mishap itself changed.
+    fn differences(
+        &mut self,
+        invariant: &'static str,
+        expected: &Image,
+        found: &Image,
+        when: &str,
+    ) -> Vec<String> {
         // What a disk lied about is not there to be undone: from there a stack only goes forward.
         if invariant == "reverse" && matches!(self.mishap, Mishap::Disk(_, Damage::Lied)) {
-            return;
+            return Vec::new();
         }
         let mut found = found.clone();
         match self.mishap {
@@ -85,9 +112,7 @@ impl Check<'_> {
         if self.forgets() {
             told.retain(|line| !line.strip_prefix("too much: ").is_some_and(unmarked));
         }
-        if !told.is_empty() {
-            self.fail(invariant, format!("{when}: {}", told.join("; ")));
-        }
+        told
     }
 
     /// At most three sends of one change, and none before the cloud wants it.

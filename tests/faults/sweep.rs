@@ -146,7 +146,7 @@ impl Scenario {
         life.disk.begin(None);
         lose_files(&life, mishap).await;
         if self.doing != Doing::Destroy {
-            self.reverse(&life, &mut check, tally).await;
+            self.reverse(&life, &ran.end, &mut check, tally).await;
         }
         self.converge(&life, &mut check).await;
         check.secrets(&life);
@@ -227,7 +227,7 @@ impl Scenario {
     }
 
     /// `mcm rollback`, and once more: the clouds are as they were before, but for what is said.
-    async fn reverse(&self, life: &Life, check: &mut Check<'_>, tally: &Tally) {
+    async fn reverse(&self, life: &Life, disturbed: &End, check: &mut Check<'_>, tally: &Tally) {
         let life = life.fork();
         let ran = life.run(Job::Rollback(&self.stack)).await;
         check.watch("rollback", &ran);
@@ -242,7 +242,12 @@ impl Scenario {
                     *all.entry(format!("{} {:?}: {}", kept.address, kept.op, kept.why)).or_default() += 1;
                 }
             }
-            End::Ran(None) => {}
+            // What was left in place, and said so, stays.
+            End::Ran(None) if matches!(disturbed, End::Ran(Some(Outcome::Stuck { .. }))) => {}
+            End::Ran(None) => {
+                let found = life.clouds.world(|world| image(world));
+                check.nothing_begun(&self.before, &self.after, &found);
+            }
             End::Refused(why) if why == "past the pivot" => {}
             End::Ran(_)
             | End::Refused(_)

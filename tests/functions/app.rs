@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, archive, edge, eventually, form, function, logs, ready};
 use crate::support::sign::{Reply, Signer, send};
-use crate::support::{root, three_clouds};
+use crate::support::{functions_target, reference, three_clouds};
 
 const PROJECT: &str = "image-recognition-demo";
 const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -108,14 +108,12 @@ fn text(outputs: &Json, name: &str) -> String {
         .to_owned()
 }
 
-/// Builds the functions as `cargo build` does, less what debuggers read, and returns where they are.
+/// Builds the functions as mcm does, and returns where cargo leaves them.
 fn build() -> PathBuf {
-    let target = std::env::var_os("MCM_LAMBDAS_TARGET")
-        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lambdas"), PathBuf::from);
-    let manifest = root().join("stacks/image-recognition/lambdas/Cargo.toml");
-    let done = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--bins", "--config", "profile.dev.strip=\"symbols\"", "--manifest-path"])
-        .arg(manifest)
+    let target = functions_target();
+    let done = Command::new(env!("CARGO_BIN_EXE_mcm"))
+        .current_dir(reference("app"))
+        .args(["functions", "build", "--sandbox"])
         .env("CARGO_TARGET_DIR", &target)
         .output()
         .unwrap();

@@ -69,11 +69,11 @@ def analysed(page):
     expect(result.locator(".facts")).to_contain_text("PNG")
     expect(result.locator(".colors")).to_contain_text("Blue")
     assert result.locator(".tags li").count() > 0, "no tags"
-    return result.locator("h2").inner_text()
+    return result.locator("h2").text_content()
 
 
 def desktop(browser):
-    page = browser.new_page(viewport={"width": 1100, "height": 760})
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
     complaints = watch(page)
     page.goto(URL)
     expect(page.locator("h1")).to_have_text("What is in this picture?")

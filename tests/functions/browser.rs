@@ -20,8 +20,7 @@ impl Up {
         let child = Command::new(env!("CARGO_BIN_EXE_mcm"))
             .args(["apply", "--sandbox", "--auto-approve", "--json", "--serve"])
             .current_dir(home)
-            // What the functions need besides is built once for all who build them.
-            .env("CARGO_TARGET_DIR", root().join("stacks/image-recognition/lambdas/target"))
+            .env("CARGO_TARGET_DIR", support::functions_target())
             .env_remove("MCM_SANDBOX")
             .env_remove("AWS_ENDPOINT_URL")
             .stdout(Stdio::piped())
@@ -92,9 +91,7 @@ fn a_visitor_uploads_a_picture_and_reads_what_is_in_it() {
         return support::skip(test, "Chromium is not installed (see .ci/run)");
     };
     let folder = tempfile::tempdir().unwrap();
-    let stack = folder.path().join("stacks/image-recognition");
-    support::copy(&root().join("stacks/image-recognition"), &stack);
-    support::copy(&root().join("templates"), &folder.path().join("templates"));
+    let stack = support::reference("browser");
     let (picture, other) = (folder.path().join("landscape.png"), folder.path().join("other.png"));
     landscape(&picture);
     std::fs::write(&other, "This is text.").unwrap();

@@ -55,6 +55,24 @@ pub fn three_clouds(to: &Path) {
     copy(&root().join("stacks/image-recognition/site"), &to.join("site"));
 }
 
+/// Puts the reference stack, whole, into a folder of its own, and returns that. The same `name` gives the same folder
+/// again, emptied: what cargo has built of the functions is then known to be of them.
+pub fn reference(name: &str) -> PathBuf {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference").join(name);
+    let _ = std::fs::remove_dir_all(&home);
+    for shared in ["templates", "stacks/image-recognition"] {
+        copy(&root().join(shared), &home.join(shared));
+    }
+    home.join("stacks/image-recognition")
+}
+
+/// Where cargo builds the reference stack's functions, for all tests that do (`MCM_LAMBDAS_TARGET`, or among the tests'
+/// own files): what they need besides themselves is built once.
+pub fn functions_target() -> PathBuf {
+    let chosen = std::env::var_os("MCM_LAMBDAS_TARGET").map(PathBuf::from);
+    chosen.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lambdas"))
+}
+
 /// Copies a folder, without what mcm keeps in it, and without what cargo has built of its functions.
 pub fn copy(from: &Path, to: &Path) {
     let entries = walkdir::WalkDir::new(from).into_iter();
