@@ -5,3 +5,4 @@ mod build;
 mod deploy;
 mod leftovers;
 mod reference;
+mod release;
