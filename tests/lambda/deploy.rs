@@ -131,6 +131,18 @@ impl Lab {
         serde_json::from_slice(answer.payload().unwrap().as_ref()).unwrap()
     }
 
+    /// Waits until the function can be changed again.
+    pub async fn ready(&self) {
+        for _ in 0..200 {
+            let found = self.lambda().get_function_configuration().function_name("lab-echo").send().await;
+            if found.unwrap().last_update_status().is_some_and(|status| status.as_str() == "Successful") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("lab-echo does not get ready");
+    }
+
     /// The version that the alias leads to, and all that there are.
     pub async fn versions(&self) -> (String, Vec<String>) {
         let lambda = self.lambda();

@@ -36,7 +36,7 @@ functions:
 
 const TRUST: &str = r#"{ Version: "2012-10-17", Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" } }"#;
 
-fn stack() -> String {
+pub fn stack() -> String {
     STACK.replace("TRUST", TRUST)
 }
 
@@ -87,6 +87,45 @@ async fn a_release_that_is_undone_leads_back_to_what_it_was() {
     let failing = ["edition=two", "token=longer-than-before", "policy=NoSuchPolicy"];
     lab.mcm(&["apply", "--auto-approve"], &failing).await.exits(5);
     assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2", "3"]));
+    lab.session.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_long_past_are_deleted_once_a_run_is_over() {
+    let lab = Lab::new(&stack()).await;
+    lab.applies(&[]).await;
+    for edition in ["b", "c", "d", "e"] {
+        lab.applies(&[&format!("edition={edition}")]).await;
+    }
+    // The first one is CloudFormation's, which makes it; it is not ours to delete.
+    assert_eq!(lab.versions().await, versions("5", &["$LATEST", "1", "2", "3", "4", "5"]));
+
+    // Somebody's own version, and their alias to one of ours.
+    let lambda = lab.lambda();
+    let change = lambda.update_function_configuration().function_name("lab-echo").memory_size(512);
+    change.send().await.unwrap();
+    lab.ready().await;
+    lambda.publish_version().function_name("lab-echo").description("mine").send().await.unwrap();
+    let alias = lambda.create_alias().function_name("lab-echo").name("theirs").function_version("3");
+    alias.send().await.unwrap();
+    let change = lambda.update_function_configuration().function_name("lab-echo").memory_size(256);
+    change.send().await.unwrap();
+    lab.ready().await;
+
+    // A run that fails deletes nothing: its undoing leads back.
+    let failing = ["edition=f", "policy=NoSuchPolicy"];
+    lab.mcm(&["apply", "--auto-approve"], &failing).await.exits(5);
+    assert_eq!(lab.versions().await, versions("5", &["$LATEST", "1", "2", "3", "4", "5", "6", "7"]));
+    let applied = lab.applies(&["edition=f"]).await;
+    assert!(applied.err.contains("lab-echo: deleted its former versions 2\n"), "{}", applied.all());
+    assert_eq!(lab.versions().await, versions("7", &["$LATEST", "1", "3", "4", "5", "6", "7"]));
+    lab.nothing_to_do(&["edition=f"]).await;
+    let applied = lab.applies(&["edition=g"]).await;
+    assert!(!applied.err.contains("deleted"), "3 is what their alias leads to: {}", applied.all());
+    lambda.delete_alias().function_name("lab-echo").name("theirs").send().await.unwrap();
+    let applied = lab.applies(&["edition=h"]).await;
+    assert!(applied.err.contains("lab-echo: deleted its former versions 3, 4\n"), "{}", applied.all());
+    assert_eq!(lab.versions().await, versions("9", &["$LATEST", "1", "5", "6", "7", "8", "9"]));
     lab.session.close().await;
 }
 

@@ -6,9 +6,10 @@
 //!
 //! What is released is told by the alias's description (`told`): our mark, and a digest over everything that the function
 //! is made of, for each of the latest versions. Such a digest never leaves the cloud: a plan and a journal name the version
-//! alone. An alias without a mark was released by no one yet, and counts as absent. Earlier versions stay until the
-//! function goes.
+//! alone. An alias without a mark was released by no one yet, and counts as absent. Earlier versions stay, so that
+//! everything can be undone; once a run is over, those long past are deleted (`prune`).
 
+mod prune;
 mod smoke;
 mod told;
 
@@ -31,6 +32,7 @@ use crate::model::{
     Property, Read, Schema, Shape, TextRule, Update,
 };
 
+pub(super) use prune::prune;
 pub(super) use smoke::call;
 use told::Told;
 
@@ -41,7 +43,8 @@ const TEXT: Shape = Shape::Text(TextRule::ANY);
 
 static SCHEMA: Schema = Schema {
     ty: "MCM::Lambda::Release",
-    doc: "That an alias of a Lambda function leads to a version that has passed its smoke test.",
+    doc: "That an alias of a Lambda function leads to a version that has passed its smoke test. The three versions before it \
+          stay; older ones that mcm has published are deleted once a run is over.",
     properties: &[
         Property::new("Function", TEXT, "The function's name.").required().immutable(),
         Property::new("Alias", TEXT, "The alias's name.").required().immutable(),
@@ -185,11 +188,11 @@ async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
         return Ok((version.clone(), told));
     }
     let current = alias.as_ref().and_then(|alias| alias.function_version()).unwrap_or_default();
-    let version = publish(aws, desired, owner).await?;
+    let (version, is_ours) = publish(aws, desired, owner).await?;
     if let Some(smoke) = &desired.smoke
         && let Err(error) = smoke::test(aws, &desired.function, &version, smoke).await
     {
-        if version != current {
+        if is_ours && version != current {
             let lambda = aws.lambda().await?;
             let send =
                 || lambda.delete_function().function_name(&desired.function).qualifier(&version).send();
@@ -203,14 +206,15 @@ async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
     Ok((version, told))
 }
 
-/// A version of what is behind `$LATEST`, once it can be called. Where nothing has changed, it is the one before.
-async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<String, CloudError> {
+/// A version of what is behind `$LATEST`, once it can be called, and whether it bears our mark: where nothing has changed,
+/// it is the one before, whoever has published that.
+async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(String, bool), CloudError> {
     let lambda = aws.lambda().await?;
     let name = &desired.function;
-    let send = || {
-        lambda.publish_version().function_name(name).description(format!("{}, by mcm", owner.stack)).send()
-    };
+    let mark = owner.to_text();
+    let send = || lambda.publish_version().function_name(name).description(&mark).send();
     let made = aws.put(PUBLISH, send).await?;
+    let is_ours = made.description() == Some(mark.as_str());
     let version = made.version().unwrap_or_default().to_owned();
     let began = Instant::now();
     loop {
@@ -223,7 +227,7 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<Strin
                 let message = format!("version {version} of the function {name} cannot be called: {why}");
                 return Err(refusal(PUBLISH, ErrorKind::Invalid, message));
             }
-            _ => return Ok(version),
+            _ => return Ok((version, is_ours)),
         }
         if began.elapsed() > PATIENCE {
             let message = format!("version {version} of the function {name} does not get ready");
