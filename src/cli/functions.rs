@@ -1,5 +1,5 @@
 //! `mcm functions`: the Rust functions of a stack. `build` builds and packs them; plan and apply do the same first.
-//! `invoke` calls what everyone calls: the version that was released.
+//! `invoke` calls what everyone calls: the version that was released. `logs` shows what they have logged (`super::logs`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,13 +11,14 @@ use super::failure::{Ending, Failure, chain};
 use super::options::Variables;
 use super::survey::guard;
 use super::workspace::{Workspace, closest};
-use super::{Context, reach, signals};
+use super::{Context, logs, reach, signals};
 use crate::lambda::{self, BuildError, Purpose, Settings};
-use crate::model::{Address, Artifact, Diagnostic, Function, Stack};
+use crate::model::{Action, Address, Artifact, Diagnostic, Function, Plan, Severity, Stack};
+use crate::provider::Router;
 use crate::ui;
 use crate::ui::build::Progress;
 
-/// Build and call the Rust functions of a stack
+/// Build and call the Rust functions of a stack, and see what they log
 #[derive(Args, Debug)]
 pub(super) struct Functions {
     #[command(subcommand)]
@@ -28,6 +29,7 @@ pub(super) struct Functions {
 enum Verb {
     Build(Build),
     Invoke(Invoke),
+    Logs(logs::Logs),
 }
 
 /// Build and pack the functions of a stack; what is up to date is left as it is
@@ -64,12 +66,7 @@ impl Invoke {
         let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
         let event = self.event()?;
         let loaded = workspace.load(self.variables.given(), context)?;
-        let address = Address::part("functions", &self.function, "release");
-        let released = loaded.stack.get(&address).map(|release| &release.properties);
-        let text = |name: &str| released?.get(name)?.as_text();
-        let (Some(function), Some(alias)) = (text("Function"), text("Alias")) else {
-            return Err(unknown(&loaded.stack, &self.function));
-        };
+        let (function, alias) = released(&loaded.stack, &self.function)?;
         signals::run_readonly(async {
             let reach = reach::open(&workspace, &loaded.stack).await?;
             guard(&reach.router).await?;
@@ -110,6 +107,44 @@ impl Invoke {
     }
 }
 
+/// A function's name in the cloud, and the alias that everyone calls.
+pub(super) fn released<'s>(stack: &'s Stack, name: &str) -> Result<(&'s str, &'s str), Failure> {
+    let address = Address::part("functions", name, "release");
+    let release = stack.get(&address).map(|release| &release.properties);
+    let text = |name: &str| release?.get(name)?.as_text();
+    text("Function").zip(text("Alias")).ok_or_else(|| unknown(stack, name))
+}
+
+/// The functions that a plan releases anew.
+pub(super) fn releases(stack: &Stack, plan: &Plan) -> Vec<String> {
+    let is_released = |function: &&Function| {
+        let change = plan.change(&Address::part("functions", &function.name, "release"));
+        change.is_some_and(|change| matches!(change.action, Action::Update | Action::Create))
+    };
+    stack.functions.iter().filter(is_released).map(|function| function.name.clone()).collect()
+}
+
+/// Deletes the long past versions of functions that a run has released anew. The run is over, so that no undoing needs
+/// them any more; what cannot be deleted is only told.
+pub(super) async fn prune(stack: &Stack, functions: &[String], router: &Router, context: &Context) {
+    for name in functions {
+        let Ok((function, alias)) = released(stack, name) else { continue };
+        match router.prune(function, alias).await {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => {
+                let gone: Vec<String> = gone.iter().map(u64::to_string).collect();
+                ui::print::notice(&format!("{function}: deleted its former versions {}", gone.join(", ")));
+            }
+            Err(error) => {
+                let what = format!("former versions of {function} could not be deleted");
+                let mut warning = ui::error::diagnose(&what, &error);
+                warning.severity = Severity::Warning;
+                context.warn(&[warning.hint("what was applied stands; the next release tries again")]);
+            }
+        }
+    }
+}
+
 /// A name that no function of the stack has.
 fn unknown(stack: &Stack, wanted: &str) -> Failure {
     let diagnostic = Diagnostic::error(format!("the stack has no function `{wanted}`"));
@@ -126,6 +161,7 @@ impl Functions {
         match self.verb {
             Verb::Build(arguments) => arguments.run(context),
             Verb::Invoke(arguments) => arguments.run(context),
+            Verb::Logs(arguments) => arguments.run(context),
         }
     }
 }

@@ -21,6 +21,7 @@ mod failure;
 mod functions;
 mod graph;
 mod import;
+mod logs;
 mod options;
 mod output;
 mod plan;

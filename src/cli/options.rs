@@ -120,12 +120,13 @@ pub(super) fn parallelism(text: &str) -> Result<usize, String> {
 }
 
 /// `30`, `30s`, `5m`, `1h`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {
         "" | "s" => 1,
         "m" => 60,
         "h" => 3600,
+        "d" => 86_400,
         _ => 0,
     };
     match number.parse::<u64>() {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Context;
 use super::exit::Exit;
 use super::failure::{Ending, Failure};
 use super::options::RunOptions;
@@ -14,6 +13,7 @@ use super::reach::{self, Here, Reach};
 use super::signals::{self, Signals};
 use super::survey::{decide, survey};
 use super::workspace::{Loaded, Workspace};
+use super::{Context, functions};
 use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
 use crate::model::{Diagnostic, ErrorKind, Event, Inventory, LedgerError, Mode, Outcome, Phase, Plan};
 use crate::stack::Given;
@@ -127,6 +127,7 @@ impl Job {
         self.show(&plan, context);
         let counts = Counts::of(&plan);
         let held = summary::held(&plan);
+        let released = functions::releases(&ready.loaded.stack, &plan);
         let answer = signals.or(self.ask(&plan, context)).await?;
         // A person takes time to answer; what was read before is read again.
         let inventory = match answer {
@@ -155,6 +156,9 @@ impl Job {
             ui::print::result(&format!("\n{held}"));
         }
         if ending.is_ok() && self.request.mode == Mode::Apply {
+            let pruning = functions::prune(&ready.loaded.stack, &released, &reach.router, context);
+            // What a signal keeps from being deleted now, the next release deletes.
+            tokio::select! { biased; () = signals.came() => {}, () = Box::pin(pruning) => {} }
             Box::pin(self.show_outputs(&ready, &reach, &mut signals, context)).await;
         }
         reach.close().await;

@@ -8,6 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, Location, Map};
 
+/// One event of a function's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEvent {
+    /// The cloud's name for this one event.
+    pub id: String,
+    /// Milliseconds since 1970, by the function's clock.
+    pub at_ms: i64,
+    /// Milliseconds since 1970: when it came to the log.
+    pub came_ms: i64,
+    /// Which of the function's processes wrote it.
+    pub stream: String,
+    /// What was written: a line, often JSON.
+    pub message: String,
+}
+
 /// The processor that a function runs on, in Lambda's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Architecture {

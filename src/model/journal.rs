@@ -6,9 +6,9 @@
 //! that undoing still leads back to where the first of them began.
 //!
 //! Invariant: a deed moves only along [`Deed::take`]; an entry that does not fit makes the whole journal invalid.
-//! Absences: no secret is ever serialised; a value that was sensitive has a mark in its place, and what needs it to be
-//! undone is kept and said so. One digest that secrets went into is: that by which a function's release is known, salted and
-//! stretched, which stands in the cloud for all to read who may see the function.
+//! Absences: no secret, and no digest of one, is ever serialised; a value that was sensitive has a mark in its place, and
+//! what needs it to be undone is kept and said so. The digest of the approved plan covers the whole stack, what is
+//! sensitive in it included.
 
 use std::fmt;
 

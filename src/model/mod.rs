@@ -25,7 +25,7 @@ pub use clouds::{AwsPlace, AzurePlace, Cloud, Clouds, GcpPlace, ResourceType};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use error::{CloudError, ErrorKind};
 pub use event::{Event, Failure, Kept, Outcome, Phase};
-pub use function::{Architecture, Artifact, BuildEvent, Function};
+pub use function::{Architecture, Artifact, BuildEvent, Function, LogEvent};
 pub use journal::{Deed, DeedId, Entry, Holding, Image, Intent, Journal, Misplaced, Progress, Run};
 pub use live::{Absence, CloudId, Condition, Inventory, Live, Observed};
 pub use plan::{Action, Change, Digest, Edit, Mode, Op, OutputChange, Plan, Step, StepId, Undo};

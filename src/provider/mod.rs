@@ -10,8 +10,8 @@ mod kind;
 mod retry;
 
 use crate::model::{
-    Catalogue, Cloud, CloudError, Clouds, Create, Delete, ErrorKind, Live, Provider, Read, ResourceType,
-    Restore, Schema, Update,
+    Catalogue, Cloud, CloudError, Clouds, Create, Delete, ErrorKind, Live, LogEvent, Provider, Read,
+    ResourceType, Restore, Schema, Update,
 };
 
 pub use access::{Access, AwsAccess, AzureAccess, GcpAccess};
@@ -32,6 +32,9 @@ pub struct Answered {
     /// The end of what was logged: 4 KB.
     pub log: String,
 }
+
+/// A page of a log: events in order of time, and what the next page is asked for by.
+pub type LogPage = (Vec<LogEvent>, Option<String>);
 
 /// Every resource type of this build.
 pub fn catalogue() -> Catalogue {
@@ -68,7 +71,29 @@ impl Router {
     pub async fn invoke(&self, function: &str, alias: &str, event: Vec<u8>) -> Result<Answered, CloudError> {
         match &self.aws {
             Some(aws) => aws.invoke(function, alias, event).await,
-            None => Err(unroutable(&ResourceType::new("AWS::Lambda::Function"))),
+            None => Err(no_functions()),
+        }
+    }
+
+    /// Deletes the versions of a Lambda function that mcm has published and that are long past: older than what the alias
+    /// leads to, but for the latest of them, and led to by no alias. Returns which.
+    pub async fn prune(&self, function: &str, alias: &str) -> Result<Vec<u64>, CloudError> {
+        match &self.aws {
+            Some(aws) => aws.prune(function, alias).await,
+            None => Err(no_functions()),
+        }
+    }
+
+    /// A page of what a Lambda function has logged since a moment, in milliseconds since 1970.
+    pub async fn logs(
+        &self,
+        function: &str,
+        since_ms: i64,
+        token: Option<&str>,
+    ) -> Result<LogPage, CloudError> {
+        match &self.aws {
+            Some(aws) => aws.logs(function, since_ms, token).await,
+            None => Err(no_functions()),
         }
     }
 
@@ -156,6 +181,11 @@ fn unroutable(ty: &ResourceType) -> CloudError {
             "put the cloud back under `clouds:` until what the stack owns there is destroyed".to_owned(),
         ),
     }
+}
+
+/// Only AWS has functions.
+fn no_functions() -> CloudError {
+    unroutable(&ResourceType::new("AWS::Lambda::Function"))
 }
 
 /// The schemas of a cloud's table.

@@ -10,6 +10,7 @@ pub mod diagnostics;
 pub mod error;
 pub mod graph;
 pub mod json;
+pub mod logs;
 pub mod outputs;
 pub mod plan;
 pub mod print;

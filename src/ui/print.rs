@@ -9,6 +9,12 @@ pub fn result(text: &str) {
     write(&mut io::stdout().lock(), text);
 }
 
+/// Writes a part of a result that goes on, with a line break behind it; whether anyone reads it still.
+pub fn more(text: &str) -> bool {
+    let mut stream = io::stdout().lock();
+    writeln!(stream, "{text}").and_then(|()| stream.flush()).is_ok()
+}
+
 /// Writes anything else to stderr.
 pub fn notice(text: &str) {
     write(&mut io::stderr().lock(), text);

@@ -78,6 +78,11 @@ events = logs.get_log_events(logGroupName=group, logStreamName=stream["logStream
 assert events[0]["message"].startswith("START RequestId: "), events
 refused("ResourceNotFoundException", logs.get_log_events, logGroupName=group, logStreamName="none")
 refused("ResourceNotFoundException", logs.filter_log_events, logGroupName="/none")
+refused("InvalidParameterException", logs.filter_log_events, logGroupName=group, nextToken="none")
+refused("InvalidParameterException", logs.filter_log_events, logGroupName=group, logStreamNames=["a"], logStreamNamePrefix="a")
+pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, PaginationConfig={"PageSize": 2})
+paged = [event["eventId"] for page in pages for event in page["events"]]
+assert paged == [event["eventId"] for event in logs.filter_log_events(logGroupName=group)["events"]] and len(paged) > 4, paged
 
 s3.create_bucket(Bucket="boto-bucket")
 functions.add_permission(FunctionName="boto", StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com", SourceArn="arn:aws:s3:::boto-bucket", SourceAccount="123456789012")

@@ -4,4 +4,6 @@
 mod build;
 mod deploy;
 mod leftovers;
+mod logs;
 mod reference;
+mod release;

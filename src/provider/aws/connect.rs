@@ -29,6 +29,7 @@ pub(super) struct Clients {
     pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) lambda: aws_sdk_lambda::Client,
+    pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) s3: aws_sdk_s3::Client,
     pub(super) sts: aws_sdk_sts::Client,
     /// Whether they lead somewhere else than to AWS itself.
@@ -107,6 +108,9 @@ fn clients(config: &SdkConfig) -> Clients {
         iam: aws_sdk_iam::Client::from_conf(iam.build()),
         lambda: aws_sdk_lambda::Client::from_conf(
             aws_sdk_lambda::config::Builder::from(config).interceptor(LoopbackOnly).build(),
+        ),
+        logs: aws_sdk_cloudwatchlogs::Client::from_conf(
+            aws_sdk_cloudwatchlogs::config::Builder::from(config).interceptor(LoopbackOnly).build(),
         ),
         // An endpoint elsewhere has no host name for each bucket.
         s3: aws_sdk_s3::Client::from_conf(

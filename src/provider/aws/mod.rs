@@ -12,6 +12,7 @@ mod content;
 mod dialled;
 mod document;
 mod error;
+mod logs;
 mod notification;
 mod place;
 mod policy;
@@ -31,7 +32,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::retry::{Call, retry};
-use super::{Answered, AwsAccess, Kind, Listener};
+use super::{Answered, AwsAccess, Kind, Listener, LogPage};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
 pub(crate) use connect::Ambient;
 use connect::Clients;
@@ -109,6 +110,21 @@ impl Aws {
         release::call(self, function, alias, event).await
     }
 
+    /// See [`super::Router::prune`].
+    pub(crate) async fn prune(&self, function: &str, alias: &str) -> Result<Vec<u64>, CloudError> {
+        release::prune(self, function, alias).await
+    }
+
+    /// See [`super::Router::logs`].
+    pub(crate) async fn logs(
+        &self,
+        function: &str,
+        since_ms: i64,
+        token: Option<&str>,
+    ) -> Result<LogPage, CloudError> {
+        logs::page(self, function, since_ms, token).await
+    }
+
     /// See [`super::Router::watch`].
     pub(crate) fn watch(&self, listener: Listener) {
         // A second listener is none.
@@ -152,6 +168,10 @@ impl Aws {
 
     async fn lambda(&self) -> Result<&aws_sdk_lambda::Client, CloudError> {
         Ok(&self.clients().await?.lambda)
+    }
+
+    async fn cloudwatch_logs(&self) -> Result<&aws_sdk_cloudwatchlogs::Client, CloudError> {
+        Ok(&self.clients().await?.logs)
     }
 
     async fn s3(&self) -> Result<&aws_sdk_s3::Client, CloudError> {

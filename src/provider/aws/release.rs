@@ -4,11 +4,14 @@
 //! that as a version, calls the version with the smoke test's event, and only then lets the alias lead to it: a version
 //! that fails is deleted, and visitors never met it. Undoing a release leads the alias back to the version before.
 //!
-//! What is released is told by the alias's description: our mark, and a digest over the version and everything that the
-//! function is made of; a salted and stretched one (`stack::secrets`) where secrets are among it. An alias without a mark was released by
-//! no one yet, and counts as absent. Earlier versions stay until the function goes.
+//! What is released is told by the alias's description (`told`): our mark, and a digest over everything that the function
+//! is made of, for each of the latest versions. Such a digest never leaves the cloud: a plan and a journal name the version
+//! alone. An alias without a mark was released by no one yet, and counts as absent. Earlier versions stay, so that
+//! everything can be undone; once a run is over, those long past are deleted (`prune`).
 
+mod prune;
 mod smoke;
+mod told;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,20 +21,20 @@ use aws_sdk_lambda::operation::get_alias::GetAliasOutput;
 use aws_sdk_lambda::types::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::super::Kind;
 use super::Aws;
 use super::document::decode;
 use super::error::{optional, refusal};
-use super::stack::secrets;
 use crate::model::{
     Attribute, CloudError, CloudId, Condition, Create, Delete, Deletion, ErrorKind, Live, Map, Owner,
-    Property, Read, Schema, Shape, TextRule, Update, Value,
+    Property, Read, Schema, Shape, TextRule, Update,
 };
 
+pub(super) use prune::prune;
 pub(super) use smoke::call;
+use told::Told;
 
 /// The kind.
 pub(super) struct Release;
@@ -40,7 +43,8 @@ const TEXT: Shape = Shape::Text(TextRule::ANY);
 
 static SCHEMA: Schema = Schema {
     ty: "MCM::Lambda::Release",
-    doc: "That an alias of a Lambda function leads to a version that has passed its smoke test.",
+    doc: "That an alias of a Lambda function leads to a version that has passed its smoke test. The three versions before it \
+          stay; older ones that mcm has published are deleted once a run is over.",
     properties: &[
         Property::new("Function", TEXT, "The function's name.").required().immutable(),
         Property::new("Alias", TEXT, "The alias's name.").required().immutable(),
@@ -86,14 +90,12 @@ struct Properties {
     smoke: Option<smoke::Smoke>,
 }
 
-/// Tells that something else is released than what is desired.
+/// Tells that something else is released than what is desired: the version.
 const OUTDATED: &str = "Outdated";
-
-/// The part of a configuration that nobody may guess from its digest.
-const SECRETS: &str = "Secrets";
 
 const READ: &str = "lambda:GetAlias";
 const PUBLISH: &str = "lambda:PublishVersion";
+const LEAD: &str = "lambda:UpdateAlias";
 /// A version is ready within seconds.
 const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -107,34 +109,33 @@ impl Kind<Aws> for Release {
     async fn read(&self, aws: &Aws, request: Read<'_>) -> Result<Option<Live>, CloudError> {
         let (function, alias) = place(request.id)?;
         let Some(found) = get(aws, function, alias).await? else { return Ok(None) };
-        let (Some(owner), digest) = split(found.description()) else { return Ok(None) };
-        Ok(Some(seen(
-            request.id,
-            owner,
-            digest,
-            found.function_version().unwrap_or_default(),
-            request.desired,
-        )))
+        let told = Told::parse(found.description());
+        if told.owner.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(seen(request.id, &told, found.function_version().unwrap_or_default(), request.desired)))
     }
 
     async fn create(&self, aws: &Aws, request: Create<'_>) -> Result<Live, CloudError> {
         let desired: Properties = decode(PUBLISH, request.properties)?;
-        let (version, digest) = release(aws, &desired, request.owner).await?;
-        Ok(seen(request.id, request.owner.clone(), &digest, &version, Some(request.properties)))
+        let (version, told) = release(aws, &desired, request.owner).await?;
+        Ok(seen(request.id, &told, &version, Some(request.properties)))
     }
 
     async fn update(&self, aws: &Aws, request: Update<'_>) -> Result<Live, CloudError> {
         let desired: Properties = decode(PUBLISH, request.properties)?;
-        let (version, digest) = release(aws, &desired, request.owner).await?;
-        Ok(seen(request.id, request.owner.clone(), &digest, &version, Some(request.properties)))
+        let (version, told) = release(aws, &desired, request.owner).await?;
+        Ok(seen(request.id, &told, &version, Some(request.properties)))
     }
 
-    /// The alias is its stack's; only our word on it goes.
+    /// The alias is its stack's; only our mark on it goes.
     async fn delete(&self, aws: &Aws, request: Delete<'_>) -> Result<(), CloudError> {
         let (function, alias) = place(request.id)?;
+        let Some(found) = get(aws, function, alias).await? else { return Ok(()) };
+        let told = Told::parse(found.description()).by(None).to_text();
         let lambda = aws.lambda().await?;
-        let send = || lambda.update_alias().function_name(function).name(alias).description("").send();
-        optional(aws.put("lambda:UpdateAlias", send).await).map(drop)
+        let send = || lambda.update_alias().function_name(function).name(alias).description(&told).send();
+        optional(aws.put(LEAD, send).await).map(drop)
     }
 }
 
@@ -151,22 +152,17 @@ async fn get(aws: &Aws, function: &str, alias: &str) -> Result<Option<GetAliasOu
     optional(aws.read(READ, || lambda.get_alias().function_name(function).name(alias).send()).await)
 }
 
-/// Mark and digest of a description.
-fn split(description: Option<&str>) -> (Option<Owner>, &str) {
-    let (mark, digest) = description.unwrap_or_default().split_once(' ').unwrap_or_default();
-    (Owner::parse(mark), digest)
-}
-
-/// What is live. Nothing tells a configuration from its digest: where it is not the desired one, that alone is told, with
-/// what leads back to it.
-fn seen(id: &CloudId, owner: Owner, digest: &str, version: &str, desired: Option<&Map>) -> Live {
+/// What is live. Nothing tells a configuration from its seal: where it is not the desired one, that alone is told, with
+/// the version that leads back to it.
+fn seen(id: &CloudId, told: &Told, version: &str, desired: Option<&Map>) -> Live {
     let wish = desired.and_then(|desired| desired.get("Configuration")).filter(|wish| wish.is_known());
+    let seal = told.seal(version);
     let mut properties = Map::new();
     if let Some((function, alias)) = id.0.split_once(':') {
         properties.extend([("Function".to_owned(), function.into()), ("Alias".to_owned(), alias.into())]);
     }
-    if !wish.is_some_and(|wish| is_of(digest, version, wish)) {
-        properties.insert(OUTDATED.to_owned(), format!("{version} {digest}").into());
+    if !wish.zip(seal).is_some_and(|(wish, seal)| told::fits(seal, wish)) {
+        properties.insert(OUTDATED.to_owned(), version.into());
     }
     for name in ["Configuration", "Smoke"] {
         let wish = desired.and_then(|desired| desired.get(name)).filter(|wish| wish.is_known());
@@ -177,60 +173,26 @@ fn seen(id: &CloudId, owner: Owner, digest: &str, version: &str, desired: Option
         properties,
         attributes: Map::from([("Version".to_owned(), version.into())]),
         etag: None,
-        owner: Some(owner),
+        owner: told.owner.clone(),
         condition: Condition::Ready,
     }
 }
 
-/// Whether a digest is that of a version with this configuration.
-fn is_of(digest: &str, version: &str, configuration: &Value) -> bool {
-    let text = exposed(configuration).to_string();
-    let has_secrets = configuration.at(&[SECRETS]).is_some();
-    if has_secrets { secrets::fits(digest, &words(version, &text)) } else { digest == plain(version, &text) }
-}
-
-/// A new digest of a version with a configuration.
-fn seal(version: &str, configuration: &BTreeMap<String, Json>) -> Result<String, CloudError> {
-    let text = serde_json::to_string(configuration).unwrap_or_default();
-    if configuration.contains_key(SECRETS) {
-        return secrets::seal(&words(version, &text));
-    }
-    Ok(plain(version, &text))
-}
-
-fn words<'a>(version: &'a str, configuration: &'a str) -> BTreeMap<&'a str, &'a str> {
-    BTreeMap::from([("Version", version), ("Configuration", configuration)])
-}
-
-/// Where there is nothing to hide: `0.DIGEST`.
-fn plain(version: &str, configuration: &str) -> String {
-    format!("0.{}", hex::encode(Sha256::digest(format!("{version}\n{configuration}"))))
-}
-
-/// A value with its secrets in clear: for a digest, and nothing else.
-fn exposed(value: &Value) -> Json {
-    match value {
-        Value::Secret(secret) => Json::from(secret.expose()),
-        Value::Map(map) => map.iter().map(|(key, value)| (key.clone(), exposed(value))).collect(),
-        Value::List(items) => items.iter().map(exposed).collect(),
-        other => other.to_json(),
-    }
-}
-
-/// Publishes, tests, and lets the alias lead to the version; where the configuration is a former one, leads back to it.
-async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(String, String), CloudError> {
-    let former = desired.outdated.as_deref().and_then(|former| former.split_once(' '));
-    if let Some((version, digest)) = former {
-        lead(aws, desired, version, owner, digest).await?;
-        return Ok((version.to_owned(), digest.to_owned()));
-    }
+/// Publishes, tests, and lets the alias lead to the version; where a former version is desired, leads back to it.
+async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(String, Told), CloudError> {
     let alias = get(aws, &desired.function, &desired.alias).await?;
+    let told = Told::parse(alias.as_ref().and_then(|alias| alias.description())).by(Some(owner.clone()));
+    if let Some(version) = &desired.outdated {
+        let told = told.led(version, None);
+        lead(aws, desired, version, &told).await?;
+        return Ok((version.clone(), told));
+    }
     let current = alias.as_ref().and_then(|alias| alias.function_version()).unwrap_or_default();
-    let version = publish(aws, desired, owner).await?;
+    let (version, is_ours) = publish(aws, desired, owner).await?;
     if let Some(smoke) = &desired.smoke
         && let Err(error) = smoke::test(aws, &desired.function, &version, smoke).await
     {
-        if version != current {
+        if is_ours && version != current {
             let lambda = aws.lambda().await?;
             let send =
                 || lambda.delete_function().function_name(&desired.function).qualifier(&version).send();
@@ -239,19 +201,20 @@ async fn release(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
         }
         return Err(error);
     }
-    let digest = seal(&version, &desired.configuration)?;
-    lead(aws, desired, &version, owner, &digest).await?;
-    Ok((version, digest))
+    let told = told.led(&version, Some(told::seal(&desired.configuration)?));
+    lead(aws, desired, &version, &told).await?;
+    Ok((version, told))
 }
 
-/// A version of what is behind `$LATEST`, once it can be called. Where nothing has changed, it is the one before.
-async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<String, CloudError> {
+/// A version of what is behind `$LATEST`, once it can be called, and whether it bears our mark: where nothing has changed,
+/// it is the one before, whoever has published that.
+async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(String, bool), CloudError> {
     let lambda = aws.lambda().await?;
     let name = &desired.function;
-    let send = || {
-        lambda.publish_version().function_name(name).description(format!("{}, by mcm", owner.stack)).send()
-    };
+    let mark = owner.to_text();
+    let send = || lambda.publish_version().function_name(name).description(&mark).send();
     let made = aws.put(PUBLISH, send).await?;
+    let is_ours = made.description() == Some(mark.as_str());
     let version = made.version().unwrap_or_default().to_owned();
     let began = Instant::now();
     loop {
@@ -264,7 +227,7 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<Strin
                 let message = format!("version {version} of the function {name} cannot be called: {why}");
                 return Err(refusal(PUBLISH, ErrorKind::Invalid, message));
             }
-            _ => return Ok(version),
+            _ => return Ok((version, is_ours)),
         }
         if began.elapsed() > PATIENCE {
             let message = format!("version {version} of the function {name} does not get ready");
@@ -274,22 +237,16 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<Strin
     }
 }
 
-async fn lead(
-    aws: &Aws,
-    desired: &Properties,
-    version: &str,
-    owner: &Owner,
-    digest: &str,
-) -> Result<(), CloudError> {
-    let lambda = aws.lambda().await?;
+async fn lead(aws: &Aws, desired: &Properties, version: &str, told: &Told) -> Result<(), CloudError> {
+    let (lambda, told) = (aws.lambda().await?, told.to_text());
     let send = || {
         lambda
             .update_alias()
             .function_name(&desired.function)
             .name(&desired.alias)
             .function_version(version)
-            .description(format!("{} {digest}", owner.to_text()))
+            .description(&told)
             .send()
     };
-    aws.put("lambda:UpdateAlias", send).await.map(drop)
+    aws.put(LEAD, send).await.map(drop)
 }

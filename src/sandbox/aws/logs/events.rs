@@ -15,6 +15,10 @@ use crate::sandbox::{Record, Response, World};
 const MOST_BATCHES: usize = 2000;
 /// An answer holds so many events.
 const MOST_EVENTS: usize = 10_000;
+/// An answer's events have so many bytes together.
+const MOST_BYTES: usize = 1 << 20;
+/// What each event counts for besides its text.
+const EVENT_BYTES: usize = 26;
 
 /// A stream, under `GROUP` NUL `STREAM`.
 #[derive(Serialize, Deserialize)]
@@ -227,7 +231,41 @@ fn one_stream(world: &World, stream_key: &str, body: &Json) -> Response {
     )
 }
 
+/// A whole number that is not negative, or nothing.
+fn number(body: &Json, name: &str) -> Result<Option<i64>, Error> {
+    match &body[name] {
+        Json::Null => Ok(None),
+        given => match given.as_i64() {
+            Some(number) if number >= 0 => Ok(Some(number)),
+            Some(number) => Err(invalid(format!(
+                "1 validation error detected: Value '{number}' at '{name}' failed to satisfy constraint: Member must \
+                 have value greater than or equal to 0"
+            ))),
+            None => Err(Error::new(400, "SerializationException", "Could not parse request body into json.")),
+        },
+    }
+}
+
+/// What a search is refused for.
+fn check(body: &Json) -> Result<(), Error> {
+    let (start, end) = (number(body, "startTime")?, number(body, "endTime")?);
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(invalid("startTime must not be after endTime".to_owned()));
+    }
+    if number(body, "limit")?.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
+        let message = "1 validation error detected: Value at 'limit' failed to satisfy constraint: Member must have value \
+                       between 1 and 10000";
+        return Err(invalid(message.to_owned()));
+    }
+    if body["logStreamNames"].is_array() && body["logStreamNamePrefix"].is_string() {
+        let message = "logStreamNamePrefix and logStreamNames cannot be given together";
+        return Err(invalid(message.to_owned()));
+    }
+    Ok(())
+}
+
 fn filter(world: &World, place: &str, body: &Json) -> Result<Response, Error> {
+    check(body)?;
     let terms = terms(body["filterPattern"].as_str().unwrap_or_default())?;
     let names = body["logStreamNames"]
         .as_array()
@@ -242,11 +280,18 @@ fn filter(world: &World, place: &str, body: &Json) -> Result<Response, Error> {
             && terms.iter().all(|term| event.message.contains(term.as_str()))
     });
     if !after.is_empty() {
-        let told = found.iter().position(|event| event.id == after).map_or(0, |index| index + 1);
-        found.drain(..told);
+        let told = found.iter().position(|event| event.id == after);
+        let told = told.ok_or_else(|| invalid("The specified nextToken is invalid.".to_owned()))?;
+        found.drain(..=told);
     }
-    let more = found.len() > limit(body);
-    found.truncate(limit(body));
+    let mut bytes = 0;
+    let fit = found.iter().take(limit(body)).take_while(|event| {
+        bytes += event.message.len() + EVENT_BYTES;
+        bytes <= MOST_BYTES
+    });
+    let fit = fit.count().max(1);
+    let more = found.len() > fit;
+    found.truncate(fit);
     let shown = found.iter().map(|event| {
         json!({
             "logStreamName": event.stream, "timestamp": event.at_ms, "message": event.message,

@@ -159,6 +159,10 @@ fn run(action: &str, call: &mut Call<'_>) -> Result<Response, Error> {
             Ok(answer(200, &json!({ "tags": found.1.tags })))
         }
         "CreateLogStream" | "DescribeLogStreams" | "FilterLogEvents" | "GetLogEvents" | "PutLogEvents" => {
+            if name.is_empty() != body["logGroupIdentifier"].is_string() {
+                let message = "Exactly one of logGroupName and logGroupIdentifier must be specified";
+                return Err(invalid(message.to_owned()));
+            }
             let name = match (name, body["logGroupIdentifier"].as_str()) {
                 ("", Some(given)) => given.trim_end_matches(":*").rsplit(':').next().unwrap_or_default(),
                 (name, _) => name,
