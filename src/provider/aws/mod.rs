@@ -12,6 +12,7 @@ mod content;
 mod dialled;
 mod document;
 mod error;
+mod identity;
 mod notification;
 mod place;
 mod policy;
@@ -35,6 +36,7 @@ use super::{Answered, AwsAccess, Kind, Listener};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
 pub(crate) use connect::Ambient;
 use connect::Clients;
+pub(crate) use identity::Caller;
 
 /// Every resource type of this cloud.
 static KINDS: &[&dyn Kind<Aws>] = &[
@@ -124,7 +126,7 @@ impl Aws {
     }
 
     /// Where the stack's AWS resources are.
-    fn place(&self) -> &AwsPlace {
+    pub(crate) fn place(&self) -> &AwsPlace {
         &self.place
     }
 
