@@ -44,7 +44,8 @@ pub(super) fn decide(
         .map_err(|problems| Failure { exit: Exit::Refused, diagnostics: problems.0 })
 }
 
-fn refused(errors: &[CloudError]) -> Failure {
+/// What ends a command whose accounts could not be checked, or are others.
+pub(super) fn refused(errors: &[CloudError]) -> Failure {
     Failure::clouds(errors.iter().map(|error| {
         let what = if error.kind == ErrorKind::WrongAccount {
             format!("mcm will not touch this {} account", error.cloud)

@@ -1,4 +1,6 @@
-//! `mcm trust`: every trust between clouds, and in the sandbox the proof that it lets in whom it should, and no one else.
+//! `mcm trust`: every trust between clouds, and the proof that it lets in whom it should, and no one else.
+
+mod live;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,20 +8,25 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
-use super::failure::Ending;
+use super::failure::{Ending, Failure};
 use super::options::Variables;
+use super::reach::Reach;
 use super::survey::survey;
-use super::workspace::Workspace;
+use super::workspace::{Loaded, Workspace};
 use super::{Context, reach, signals};
-use crate::model::{Address, Inventory, Live, Stack, Value};
+use crate::model::{Address, Inventory, Resource, Stack, Value};
 use crate::ui::trust::Edge;
 use crate::{store, ui};
 
-/// List the trusts between clouds; with --sandbox, prove whom each lets in
+/// List the trusts between clouds, and prove whom each lets in: with --sandbox or --live
 #[derive(Args, Debug)]
+#[command(after_help = HELP)]
 pub(super) struct Trust {
     /// The stack's folder or file [default: stack.yaml here]
     stack: Option<PathBuf>,
+    /// Try each trust with real tokens, by the AWS credentials at hand
+    #[arg(long)]
+    live: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,71 +34,118 @@ pub(super) struct Trust {
     variables: Variables,
 }
 
+/// What `mcm trust --help` ends with.
+const HELP: &str = "\
+With --sandbox all is tried in a copy of the embedded clouds. With --live the clouds themselves are
+asked, for what the AWS credentials at hand can try: the role is tried if they are the role's, or may
+assume it; if they are not the role's, their owner is tried as well, and must be kept out; and so must
+be requests that are signed for another provider, or falsely. The tokens that come of it are dropped.
+Google credentials are needed that may see the service account, its policy, and the pool.
+
+Exit codes with --live:
+  0    each role was let in, and nobody else
+  1    somebody was not treated as they should be, or a role could not be tried
+  8    no or insufficient credentials";
+
 impl Trust {
     pub(super) fn run(self, context: &Context) -> Ending {
         signals::run_readonly(async {
             let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
             let loaded = workspace.load(self.variables.given(), context)?;
             let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
+            if self.live {
+                // On the heap: many requests are awaited side by side.
+                let (edges, caller) = Box::pin(live::prove(&workspace, loaded, &known)).await?;
+                return Ok(self.tell_live(&edges, caller.as_deref(), context));
+            }
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &known.state, &known.journal, &reach.router).await?;
             let edges = edges(&loaded.stack, &inventory);
             #[cfg(feature = "sandbox")]
             let edges = if context.sandbox { proof::prove(&reach, edges)? } else { edges };
             reach.close().await;
-            if self.json {
-                ui::print::result(&format!("{:#}", ui::trust::to_json(&edges)));
-            } else if edges.is_empty() {
-                ui::print::notice("The stack has no trust.");
-            } else {
-                ui::print::result(&ui::trust::render(&edges, context.out));
-                if !context.sandbox {
-                    ui::print::notice(
-                        "Nothing was tried: with --sandbox, mcm proves whom each trust lets in.",
-                    );
-                }
+            self.tell(&edges, context);
+            if !self.json && !context.sandbox && !edges.is_empty() {
+                ui::print::notice(
+                    "Nothing was tried: --live tries each trust, as the credentials at hand allow.",
+                );
             }
-            let holds = edges.iter().flat_map(|edge| &edge.proofs).all(ui::trust::Proof::holds);
-            Ok(if holds { Exit::Done } else { Exit::Failed })
+            Ok(if edges.iter().any(Edge::is_wrong) { Exit::Failed } else { Exit::Done })
         })
+    }
+
+    fn tell(&self, edges: &[Edge], context: &Context) {
+        if self.json {
+            ui::print::result(&format!("{:#}", ui::trust::to_json(edges)));
+        } else if edges.is_empty() {
+            ui::print::notice("The stack has no trust.");
+        } else {
+            ui::print::result(&ui::trust::render(edges, context.out));
+        }
+    }
+
+    /// A role that was not tried proves nothing, so that its trust is not passed for proved.
+    fn tell_live(&self, edges: &[Edge], caller: Option<&str>, context: &Context) -> Exit {
+        self.tell(edges, context);
+        if let (false, Some(caller)) = (self.json, caller) {
+            ui::print::notice(&format!("Tried by {}.", ui::text::line(caller)));
+        }
+        let unproved: Vec<&Edge> = edges.iter().filter(|edge| !edge.is_proved()).collect();
+        for edge in unproved.iter().filter(|edge| !self.json && !edge.is_wrong()) {
+            let name = ui::text::line(&edge.name);
+            ui::print::notice(&format!("The trust {name} is not proved: its role was not tried."));
+        }
+        if unproved.is_empty() { Exit::Done } else { Exit::Failed }
     }
 }
 
 /// The trusts of a stack, as they are live.
 fn edges(stack: &Stack, inventory: &Inventory) -> Vec<Edge> {
-    let mut parts: BTreeMap<&str, BTreeMap<&str, Option<&Live>>> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, BTreeMap<&str, &Resource>> = BTreeMap::new();
     for resource in &stack.resources {
         let mut words = resource.address.as_str().splitn(3, '.');
         if let (Some("trust"), Some(name), Some(part)) = (words.next(), words.next(), words.next()) {
-            let live = inventory.at(&Address::part("trust", name, part));
-            parts.entry(name).or_default().insert(part, live);
+            parts.entry(name).or_default().insert(part, resource);
         }
     }
-    let text = |live: Option<&Live>, name: &str| {
-        let live = live?;
+    let live = |address: &Address, name: &str| {
+        let live = inventory.at(address)?;
         let found = live.properties.get(name).or_else(|| live.attributes.get(name));
         found.and_then(Value::as_text).map(str::to_owned)
     };
     parts
         .into_iter()
         .map(|(name, parts)| {
-            let part = |part: &str| parts.get(part).copied().flatten();
+            let binding = parts.get("binding").copied();
+            let account = stack.clouds.aws.as_ref().map(|place| place.account.clone());
+            let role =
+                binding.and_then(|binding| role(stack, binding)).and_then(|role| text(role, "RoleName"));
+            let to = binding.and_then(|binding| end(binding, "serviceAccount", "email"));
             Edge {
                 name: name.to_owned(),
-                from: text(part("binding"), "member").as_deref().and_then(role_of),
-                to: text(part("binding"), "serviceAccount"),
-                through: text(part("provider"), "name"),
+                from: account.zip(role),
+                to: to.and_then(|to| live(to, "email")),
+                through: parts.get("provider").and_then(|provider| live(&provider.address, "name")),
+                granted: binding.is_some_and(|binding| inventory.at(&binding.address).is_some()),
                 proofs: Vec::new(),
             }
         })
         .collect()
 }
 
-/// Account and name of the role that a set of principals consists of.
-fn role_of(member: &str) -> Option<(String, String)> {
-    let (_, session) = member.split_once("/attribute.aws_role/arn:aws:sts::")?;
-    let (account, role) = session.split_once(":assumed-role/")?;
-    Some((account.to_owned(), role.to_owned()))
+/// The role that a trust is for.
+fn role<'s>(stack: &'s Stack, binding: &Resource) -> Option<&'s Resource> {
+    stack.get(end(binding, "member", "RoleName")?)
+}
+
+/// Whose attribute a property refers to.
+fn end<'r>(resource: &'r Resource, property: &str, attribute: &str) -> Option<&'r Address> {
+    let references = resource.properties.get(property)?.references();
+    references.into_iter().find(|to| to.attribute == [attribute]).map(|to| &to.address)
+}
+
+fn text(resource: &Resource, property: &str) -> Option<String> {
+    resource.properties.get(property).and_then(Value::as_text).map(str::to_owned)
 }
 
 #[cfg(feature = "sandbox")]
@@ -100,7 +154,7 @@ mod proof {
     use super::super::reach::Reach;
     use crate::model::Diagnostic;
     use crate::sandbox::proof::{Claim, Who, prove as attempts};
-    use crate::ui::trust::{Edge, Proof};
+    use crate::ui::trust::{Edge, Outcome, Proof};
 
     /// Tries everybody at each trust that is there, in a copy of the clouds.
     pub(super) fn prove(reach: &Reach, mut edges: Vec<Edge>) -> Result<Vec<Edge>, Failure> {
@@ -124,7 +178,7 @@ mod proof {
             let told = tried.into_iter().map(|tried| Proof {
                 who: words(tried.who),
                 may: tried.who.may(),
-                outcome: tried.outcome,
+                outcome: tried.outcome.map_or_else(Outcome::KeptOut, |()| Outcome::LetIn),
             });
             edge.proofs = told.collect();
         }

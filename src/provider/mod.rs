@@ -8,6 +8,7 @@ mod dial;
 mod gcp;
 mod kind;
 mod retry;
+mod trust;
 
 use crate::model::{
     Catalogue, Cloud, CloudError, Clouds, Create, Delete, ErrorKind, Live, LogEvent, Provider, Read,
@@ -18,6 +19,7 @@ pub use access::{Access, AwsAccess, AzureAccess, GcpAccess};
 pub use ambient::{Ambient, AwsKey};
 pub use dial::Dial;
 pub(crate) use kind::Kind;
+pub use trust::{RoleTrust, Trials, Tried, Trier, Verdict};
 
 /// Hears a line of what a cloud says.
 pub type Listener = Box<dyn Fn(&str) + Send + Sync>;

@@ -8,4 +8,5 @@ mod road;
 mod saved;
 mod store;
 mod trust;
+mod trust_live;
 mod usage;

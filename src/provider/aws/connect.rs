@@ -32,6 +32,8 @@ pub(super) struct Clients {
     pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) s3: aws_sdk_s3::Client,
     pub(super) sts: aws_sdk_sts::Client,
+    /// What they sign with.
+    credentials: SharedCredentialsProvider,
     /// Whether they lead somewhere else than to AWS itself.
     pub(super) elsewhere: bool,
 }
@@ -58,13 +60,14 @@ pub(super) async fn connect(place: &AwsPlace, access: &AwsAccess) -> Result<Clie
     // What the stack says goes before what the caller says, and the environment, AWS's own way, comes last.
     let endpoint = place.endpoint.clone().or_else(|| access.endpoint.clone());
     let endpoint = endpoint.or_else(|| std::env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty()));
+    let credentials = credentials(place, endpoint.as_deref(), access, &http).await;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .http_client(http.clone())
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build())
         .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS).build())
-        .credentials_provider(credentials(place, endpoint.as_deref(), access, &http).await);
+        .credentials_provider(credentials.clone());
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
@@ -87,11 +90,18 @@ pub(super) async fn connect(place: &AwsPlace, access: &AwsAccess) -> Result<Clie
             ),
         });
     }
-    Ok(clients(&config))
+    Ok(clients(&config, credentials))
+}
+
+impl Clients {
+    /// The access key that they sign with now.
+    pub(super) async fn key(&self) -> Result<AwsKey, CloudError> {
+        key(&self.credentials).await
+    }
 }
 
 /// A client for each service.
-fn clients(config: &SdkConfig) -> Clients {
+fn clients(config: &SdkConfig, credentials: SharedCredentialsProvider) -> Clients {
     let elsewhere = config.endpoint_url().is_some();
     let mut iam = aws_sdk_iam::config::Builder::from(config).interceptor(LoopbackOnly);
     let mut cloudfront = aws_sdk_cloudfront::config::Builder::from(config).interceptor(LoopbackOnly);
@@ -122,6 +132,7 @@ fn clients(config: &SdkConfig) -> Clients {
         sts: aws_sdk_sts::Client::from_conf(
             aws_sdk_sts::config::Builder::from(config).interceptor(LoopbackOnly).build(),
         ),
+        credentials,
         elsewhere,
     }
 }
@@ -186,21 +197,29 @@ impl Ambient {
             let _ = rustls::crypto::ring::default_provider().install_default();
             default_chain(&self.region, &sockets()).await
         };
-        let found = self.chain.get_or_init(find).await.provide_credentials().await;
-        let found = found.map_err(|error| CloudError {
-            cloud: Cloud::Aws,
-            call: "credentials".to_owned(),
-            kind: ErrorKind::Credentials,
-            code: String::new(),
-            message: aws_smithy_types::error::display::DisplayErrorContext(&error).to_string(),
-            request_id: None,
-            hint: Some(
-                "log in (`aws sso login`), name a profile (AWS_PROFILE), or set AWS_ACCESS_KEY_ID".to_owned(),
-            ),
-        })?;
-        let token = found.session_token().map(Secret::new);
-        Ok((found.access_key_id().to_owned(), Secret::new(found.secret_access_key()), token))
+        key(self.chain.get_or_init(find).await).await
     }
+}
+
+/// The access key that is valid now.
+async fn key(credentials: &SharedCredentialsProvider) -> Result<AwsKey, CloudError> {
+    let missing = |message: String| CloudError {
+        cloud: Cloud::Aws,
+        call: "credentials".to_owned(),
+        kind: ErrorKind::Credentials,
+        code: String::new(),
+        message,
+        request_id: None,
+        hint: Some(
+            "log in (`aws sso login`), name a profile (AWS_PROFILE), or set AWS_ACCESS_KEY_ID".to_owned(),
+        ),
+    };
+    let found = tokio::time::timeout(CREDENTIALS, credentials.provide_credentials()).await;
+    let found = found.map_err(|_| missing("no credentials came in time".to_owned()))?.map_err(|error| {
+        missing(aws_smithy_types::error::display::DisplayErrorContext(&error).to_string())
+    })?;
+    let token = found.session_token().map(Secret::new);
+    Ok((found.access_key_id().to_owned(), Secret::new(found.secret_access_key()), token))
 }
 
 /// Whether what is sent there stays private: TLS, or an address of this machine.

@@ -12,6 +12,7 @@ mod content;
 mod dialled;
 mod document;
 mod error;
+mod identity;
 mod logs;
 mod notification;
 mod place;
@@ -36,6 +37,7 @@ use super::{Answered, AwsAccess, Kind, Listener, LogPage};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
 pub(crate) use connect::Ambient;
 use connect::Clients;
+pub(crate) use identity::Caller;
 
 /// Every resource type of this cloud.
 static KINDS: &[&dyn Kind<Aws>] = &[
@@ -140,7 +142,7 @@ impl Aws {
     }
 
     /// Where the stack's AWS resources are.
-    fn place(&self) -> &AwsPlace {
+    pub(crate) fn place(&self) -> &AwsPlace {
         &self.place
     }
 

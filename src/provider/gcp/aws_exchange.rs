@@ -22,6 +22,8 @@ use crate::model::{CloudError, Secret};
 const MARGIN: Duration = Duration::from_mins(5);
 /// Where AWS's metadata server is allowed to be: the file that names it is not to send secrets elsewhere.
 const METADATA_HOSTS: &[&str] = &["169.254.169.254", "[fd00:ec2::254]"];
+/// The call that gives a service account's token.
+pub(super) const IMPERSONATION: &str = "iamcredentials.projects.serviceAccounts.generateAccessToken";
 /// What needs no quoting in the token, as Python's `quote` has it.
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
@@ -42,10 +44,10 @@ pub(super) struct Exchange {
 }
 
 /// What a request of AWS is signed with.
-struct Keys {
-    id: String,
-    secret: Secret,
-    session: Option<String>,
+pub(super) struct Keys {
+    pub(super) id: String,
+    pub(super) secret: Secret,
+    pub(super) session: Option<String>,
 }
 
 impl Exchange {
@@ -108,28 +110,18 @@ impl Exchange {
         let url = self.verification_url.replace("{region}", &region);
         let subject =
             subject_token(&url, &region, &self.audience, &keys, Timestamp::now()).map_err(missing)?;
-        let scope = SCOPE;
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
-            .append_pair("audience", &self.audience)
-            .append_pair("scope", scope)
-            .append_pair("requested_token_type", "urn:ietf:params:oauth:token-type:access_token")
-            .append_pair("subject_token", &subject)
-            .append_pair("subject_token_type", &self.token_type)
-            .finish();
+        let form = token_form(&self.audience, &self.token_type, SCOPE, &subject);
         let request = Request::post(&self.token_url)
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let answer = self.json("sts.token", request, Bytes::from(form)).await?;
+        let answer = self.json("sts.token", request, form).await?;
         let token = text(&answer, "access_token", "sts.token")?;
         let life = Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(3600));
         let Some(url) = &self.impersonation_url else { return Ok((Secret::new(token), life)) };
         let request = Request::post(url)
             .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
             .header(http::header::CONTENT_TYPE, "application/json");
-        let body = json!({ "scope": [scope], "lifetime": format!("{}s", self.lifetime_s) });
-        let call = "iamcredentials.projects.serviceAccounts.generateAccessToken";
-        let answer = self.json(call, request, Bytes::from(body.to_string())).await?;
-        Ok((Secret::new(text(&answer, "accessToken", call)?), Duration::from_secs(self.lifetime_s)))
+        let answer = self.json(IMPERSONATION, request, impersonation(SCOPE, self.lifetime_s)).await?;
+        Ok((Secret::new(text(&answer, "accessToken", IMPERSONATION)?), Duration::from_secs(self.lifetime_s)))
     }
 
     /// Environment first, then the machine's zone without its last letter.
@@ -233,8 +225,26 @@ pub(super) fn safe(url: String) -> Result<String, String> {
     Err(format!("{url} is not https://"))
 }
 
+/// What Google's token service is asked with.
+pub(super) fn token_form(audience: &str, token_type: &str, scope: &str, subject: &str) -> Bytes {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+        .append_pair("audience", audience)
+        .append_pair("scope", scope)
+        .append_pair("requested_token_type", "urn:ietf:params:oauth:token-type:access_token")
+        .append_pair("subject_token", subject)
+        .append_pair("subject_token_type", token_type)
+        .finish();
+    Bytes::from(form)
+}
+
+/// What a service account's token is asked for with.
+pub(super) fn impersonation(scope: &str, lifetime_s: u64) -> Bytes {
+    Bytes::from(json!({ "scope": [scope], "lifetime": format!("{lifetime_s}s") }).to_string())
+}
+
 /// The signed request for one's own identity, as Google's token service takes it.
-fn subject_token(
+pub(super) fn subject_token(
     url: &str,
     region: &str,
     audience: &str,

@@ -16,6 +16,7 @@ mod rest;
 mod service;
 mod service_account;
 mod service_account_member;
+mod trial;
 mod wire;
 
 use tokio::sync::OnceCell;
@@ -25,6 +26,9 @@ use super::{GcpAccess, Kind};
 use crate::model::{CloudError, CloudId, ErrorKind, GcpPlace, ResourceType, Schema};
 use client::Client;
 use rest::Service;
+#[cfg(test)]
+pub(crate) use trial::Refusal;
+pub(crate) use trial::{Answer, Trial};
 
 /// Every resource type of this cloud.
 static KINDS: &[&dyn Kind<Gcp>] = &[

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::error::Error;
 use super::iam::role_by_arn;
-use super::policy::{Ask, Verdict, evaluate};
+use super::policy::{Ask, Kind, Verdict, check, evaluate};
 use super::query::{Call, Service, parameters};
 use super::xml::Element;
 use super::{iso_seconds, session};
@@ -44,12 +44,17 @@ fn get_caller_identity(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
 }
 
 /// Whoever the role's trust policy admits becomes the role for a while. An absent role cannot be told from one whose
-/// trust says no.
+/// trust says no. The policy of the session is checked and then, as every identity's, not evaluated.
 fn assume_role(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
     let arn = call.form.need_text("RoleArn", 20..=2048, r"(?s).+");
     let name = call.form.need_text("RoleSessionName", 2..=64, r"[\w+=,.@-]*");
     let seconds = call.form.number("DurationSeconds", 900..=43_200).unwrap_or(3600);
+    let policy = call.form.text("Policy", 1..=2048, r"[\t\n\r\x20-\u{ff}]+");
     call.form.finish()?;
+    if let Some(policy) = policy {
+        let malformed = |message: String| Error::new(400, "MalformedPolicyDocument", message);
+        check(&policy, Kind::Identity).map_err(malformed)?;
+    }
     let caller = &call.caller;
     let (caller_arn, id) = (caller.arn(), caller.user_id());
     let ask = Ask {

@@ -62,7 +62,9 @@ pub(super) fn verify(world: &mut World, token: &str, audience: &str) -> Result<I
     if response.status() != StatusCode::OK {
         let code = field("Code").unwrap_or_else(|| response.status().to_string());
         let message = field("Message").unwrap_or_default();
-        return Err(Denial::grant(format!("AWS refused the given credential: {code}: {message}")));
+        // Google's words: <https://github.com/googleapis/google-auth-library-python/issues/844>.
+        let message = format!("Received invalid AWS response of type {code} with error message: {message}");
+        return Err(Denial::grant(message));
     }
     match (field("Arn"), field("Account"), field("UserId")) {
         (Some(arn), Some(account), Some(user_id)) => Ok(Identity { arn, account, user_id }),
