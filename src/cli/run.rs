@@ -329,7 +329,7 @@ impl Job {
         match (here.live, self.options.json) {
             (true, true) => ui::print::result(&ui::json::here_event(&here.addresses).to_string()),
             (true, false) => {
-                ui::print::result(&format!("\nIn the sandbox:\n\n{}", ui::outputs::here(&here.addresses)))
+                ui::print::result(&format!("\nIn the sandbox:\n\n{}", ui::outputs::here(&here.addresses)));
             }
             (false, false) => ui::print::notice(
                 "\nThe sandbox ends with this command. With --serve it stays up, and a browser can be pointed at it.",

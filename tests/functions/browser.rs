@@ -55,6 +55,7 @@ impl Drop for Up {
 }
 
 /// A landscape under a sun, 960 by 640 pixels.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies in a byte's range")]
 fn landscape(to: &Path) {
     let picture = image::RgbImage::from_fn(960, 640, |x, y| {
         let (across, down) = (f64::from(x), f64::from(y));
