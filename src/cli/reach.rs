@@ -114,6 +114,10 @@ pub(super) async fn keep(_: &Workspace, _: &Stack, _: Option<u16>) -> Result<Kep
 
 impl Kept {
     /// Waits for a signal, where there is a sandbox of our own to keep up.
+    #[cfg_attr(
+        not(feature = "sandbox"),
+        expect(clippy::unused_async, reason = "the sandbox needs to be awaited")
+    )]
     pub(super) async fn until(&self, signals: &mut Signals) {
         #[cfg(feature = "sandbox")]
         if self.session.as_ref().is_some_and(sandbox::Session::is_own) {
@@ -125,6 +129,10 @@ impl Kept {
     }
 
     /// Ends it, once it has answered what it was asked.
+    #[cfg_attr(
+        not(feature = "sandbox"),
+        expect(clippy::unused_async, reason = "the sandbox needs to be awaited")
+    )]
     pub(super) async fn close(self) {
         #[cfg(feature = "sandbox")]
         if let Some(session) = self.session {
