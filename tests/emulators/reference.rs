@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use serde_json::Value as Json;
+
 use super::servers::Emulator;
 use crate::cli::binary::{Ran, mcm};
 use crate::support::{copy, functions_target, judges, reference, root, three_clouds};
@@ -68,6 +70,25 @@ fn meddle(emulator: &Emulator) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// CloudFormation's own linter finds nothing in the templates that the stack is deployed with.
+fn lints(home: &Home) {
+    let Some(python) = judges("cfn-lint", &["cfnlint"]) else { return };
+    let plan: Json = serde_json::from_str(&home.runs(&["plan", "--json"], 0).out).unwrap();
+    let changes = plan["resource_changes"].as_array().unwrap().iter();
+    let stacks = changes.filter(|change| change["type"] == "AWS::CloudFormation::Stack");
+    let folder = tempfile::tempdir().unwrap();
+    let mut linted = Vec::new();
+    for stack in stacks {
+        let file = folder.path().join(stack["address"].as_str().unwrap());
+        std::fs::write(&file, stack["change"]["after"]["TemplateBody"].to_string()).unwrap();
+        let said =
+            Command::new(python.with_file_name("cfn-lint")).arg("--template").arg(&file).output().unwrap();
+        assert!(said.status.success(), "{stack}: {}", String::from_utf8_lossy(&said.stdout));
+        linted.push(stack["address"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(linted, ["resources.site.distribution", "functions.deployment"]);
+}
+
 fn lives(emulator: &Emulator, home: &Home) {
     home.runs(APPLY, 0);
     home.nothing_to_do();
@@ -106,7 +127,9 @@ fn the_reference_stack_lives_on_moto() {
 #[test]
 fn the_reference_stack_lives_on_ministack() {
     let Some(emulator) = Emulator::ministack() else { return };
-    lives(&emulator, &Home::new("image-recognition", Some(emulator.endpoint.clone())));
+    let home = Home::new("image-recognition", Some(emulator.endpoint.clone()));
+    lints(&home);
+    lives(&emulator, &home);
 }
 
 /// The addresses whose names a destroy says are still held.

@@ -126,26 +126,36 @@ fn mixed(scenarios: &[Arc<Scenario>]) -> Vec<(&Scenario, Mishap)> {
     (0..STRIDE).flat_map(|from| all.iter().skip(from).step_by(STRIDE).cloned()).collect()
 }
 
+/// Whether one of so many tries finds a mutant; where none does, it is alive.
+#[expect(clippy::print_stdout, reason = "the report is what it is for")]
+fn dies(mutant: Mutant, tries: &[(&Scenario, Mishap)]) -> bool {
+    let (tally, began) = (Tally::default(), Instant::now());
+    sweep::sweep(tries, Some(mutant), &tally, 1);
+    let broken = tally.broken.lock().unwrap();
+    let tried = tally.tries.load(Ordering::Relaxed);
+    match broken.first() {
+        Some((name, broken)) => println!("{mutant:?} dies at try {tried}: {} ({name})", broken.invariant),
+        None => println!("{mutant:?} is alive after {tried} tries, in {:?}", began.elapsed()),
+    }
+    !broken.is_empty()
+}
+
+/// `MCM_MUTANT=NAME` tries one of them, `MCM_TRIES=N` at most so many times each.
 #[test]
 #[ignore = "with `--profile sweep` it takes minutes"]
 #[expect(clippy::print_stdout, reason = "the report is what it is for")]
 fn every_mutant_dies() {
     let scenarios = scenarios();
     let tries = mixed(&scenarios);
-    let (mut alive, mut all) = (Vec::new(), 0);
-    for &mutant in mutants::ALL {
-        let tally = Tally::default();
-        sweep::sweep(&tries, Some(mutant), &tally, 1);
-        all += 1;
-        let broken = tally.broken.lock().unwrap();
-        let tries = tally.tries.load(Ordering::Relaxed);
-        match broken.first() {
-            Some((name, broken)) => println!("{mutant:?} dies at try {tries}: {} ({name})", broken.invariant),
-            None => alive.push(mutant),
-        }
-    }
-    println!("{all} mutants, {} alive: {alive:?}", alive.len());
-    assert!(all >= 40 && alive.is_empty(), "mutants are alive: {alive:?}");
+    let most = std::env::var("MCM_TRIES").map_or(tries.len(), |most| most.parse().unwrap());
+    let tries = &tries[..most.min(tries.len())];
+    let only = std::env::var("MCM_MUTANT").ok();
+    let wanted = |mutant: &&Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
+    let all: Vec<_> = mutants::ALL.iter().filter(wanted).collect();
+    let alive: Vec<_> = all.iter().filter(|mutant| !dies(***mutant, tries)).collect();
+    println!("{} mutants, {} alive: {alive:?}", all.len(), alive.len());
+    assert!(alive.is_empty(), "mutants are alive: {alive:?}");
+    assert!(only.is_some() || all.len() >= 40, "there are mutants");
 }
 
 #[test]
