@@ -1,40 +1,28 @@
 //! The reference stack as it ships, functions and all, through the shipped program: applied, looked at through its
 //! distribution, changed, and destroyed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mcm::sandbox::{Accounts, Options, Session};
 
 use crate::cli::binary::{Ran, mcm};
 use crate::support::sign::send;
-use crate::support::{copy, root};
-
-/// A project with this one stack, always at the same place: what cargo has built of its functions is still there.
-fn project() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference");
-    let stack = folder.join("stacks/image-recognition");
-    for old in ["stack.yaml", "site", ".mcm/sandbox"].map(|name| stack.join(name)) {
-        let _ = if old.is_dir() { std::fs::remove_dir_all(&old) } else { std::fs::remove_file(&old) };
-        assert!(!old.exists(), "{}", old.display());
-    }
-    for shared in ["templates", "stacks/image-recognition"] {
-        copy(&root().join(shared), &folder.join(shared));
-    }
-    stack
-}
+use crate::support::{functions_target, reference};
 
 async fn run(stack: &Path, arguments: &'static [&'static str]) -> Ran {
     let stack = stack.to_owned();
     let ran = tokio::task::spawn_blocking(move || {
-        Ran::from(mcm(&stack).args(arguments).arg("--sandbox").output().unwrap())
+        let mut command = mcm(&stack);
+        command.env("CARGO_TARGET_DIR", functions_target());
+        Ran::from(command.args(arguments).arg("--sandbox").output().unwrap())
     });
     ran.await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_reference_stack_lives() {
-    let stack = project();
+    let stack = reference("lambda");
     let options = Options {
         data: stack.join(".mcm/sandbox"),
         port: None,
