@@ -6,6 +6,8 @@ use std::path::Path;
 use mcm::sandbox::{GCP_TOKEN, aws_keys, project_number};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::binary::{Ran, folder, mcm, run};
 use super::road::Served;
@@ -180,6 +182,40 @@ fn pool() -> String {
     format!("projects/{number}/locations/global/workloadIdentityPools/lived-worker-to-writer")
 }
 
+/// The way to Google's cloud, but for the token exchange, which is out of service. Where it begins.
+async fn without_exchange(gcp: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (here, there) = (listener.local_addr().unwrap(), gcp.trim_start_matches("http://").to_owned());
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpStream::connect(&there).await.unwrap();
+            tokio::spawn(carry(near, far));
+        }
+    });
+    format!("http://{here}")
+}
+
+/// Carries bytes both ways until one end is done.
+async fn carry(mut near: TcpStream, mut far: TcpStream) -> std::io::Result<()> {
+    let (mut there, mut back) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        tokio::select! {
+            read = near.read(&mut there) => match read? {
+                0 => return Ok(()),
+                size if there[..size].starts_with(b"POST /v1/token ") => {
+                    let out = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    return near.write_all(out).await;
+                }
+                size => far.write_all(&there[..size]).await?,
+            },
+            read = far.read(&mut back) => match read? {
+                0 => return Ok(()),
+                size => near.write_all(&back[..size]).await?,
+            },
+        }
+    }
+}
+
 /// What differs from one run to the next is taken out.
 fn settled(ran: &Ran) -> String {
     let text = ran.all().replace(&project_number(PROJECT), "NUMBER");
@@ -276,6 +312,18 @@ async fn a_trust_that_is_not_what_it_should_be_is_found_out() {
     holds(&told, ROLE, Some(false), "PERMISSION_DENIED");
     for who in [NEIGHBOUR, "the role, signing for another provider", "somebody without the role's key"] {
         holds(&told, who, None, "as everybody is");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_no_refusal() {
+    let mut clouds = Clouds::with(STACK);
+    clouds.gcp = without_exchange(&clouds.gcp).await;
+    clouds.write(STACK);
+    let told = clouds.told(&Keys::of(ACCOUNT), 1);
+    for who in [ROLE, NEIGHBOUR, "the role, signing for another provider", "somebody without the role's key"]
+    {
+        holds(&told, who, None, "GCP sts.token");
     }
 }
 
