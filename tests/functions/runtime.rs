@@ -115,6 +115,10 @@ async fn what_goes_wrong_is_told_as_lambda_tells_it() {
     );
     assert!(log.contains("event 2\n"), "{log}");
     if cfg!(target_os = "linux") {
+        // To take so much takes a while on a busy machine.
+        let path = "/2015-03-31/functions/wrong/configuration";
+        scene.aws.lambda("PUT", path, &json!({ "Timeout": 60 })).await.good();
+        ready(&scene.aws, "wrong").await;
         let (told, _) = failed(json!({ "do": "hog" })).await;
         assert_eq!(told["errorType"], "Runtime.OutOfMemory", "{told}");
     }
