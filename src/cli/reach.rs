@@ -14,9 +14,8 @@ use super::workspace::Workspace;
 pub(super) struct Reach {
     /// The port over the three.
     pub(super) router: Router,
-    #[cfg(feature = "sandbox")]
-    session: Option<sandbox::Session>,
-    /// Whether its AWS is the stack's.
+    kept: Kept,
+    /// Whether the sandbox's AWS is the stack's.
     #[cfg(feature = "sandbox")]
     plays_aws: bool,
 }
@@ -27,16 +26,11 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut access = Access::default();
     #[cfg(feature = "sandbox")]
-    let session = if workspace.sandbox {
-        workspace.prepare()?;
-        let session = sandbox::Session::open(sandbox_options(workspace, &stack.clouds))
-            .await
-            .map_err(|error| sandbox_failed(&error))?;
+    let session = if workspace.sandbox { Some(join(workspace, stack, None).await?) } else { None };
+    #[cfg(feature = "sandbox")]
+    if let Some(session) = &session {
         enter_sandbox(&mut access, &session.endpoints, &stack.clouds);
-        Some(session)
-    } else {
-        None
-    };
+    }
     #[cfg(not(feature = "sandbox"))]
     refuse_sandbox(workspace).await?;
     explicit_endpoints(&mut access, &stack.clouds, std::env::var("AWS_ENDPOINT_URL").ok())?;
@@ -45,8 +39,10 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
         session.as_ref().is_some_and(|session| access.aws.endpoint.as_ref() == Some(&session.endpoints.aws));
     Ok(Reach {
         router: Router::new(&stack.clouds, &access),
-        #[cfg(feature = "sandbox")]
-        session,
+        kept: Kept {
+            #[cfg(feature = "sandbox")]
+            session,
+        },
         #[cfg(feature = "sandbox")]
         plays_aws,
     })
@@ -56,13 +52,13 @@ impl Reach {
     /// A copy of the sandbox's clouds, where this process serves them.
     #[cfg(feature = "sandbox")]
     pub(super) fn world(&self) -> Option<sandbox::World> {
-        self.session.as_ref()?.copy()
+        self.kept.session.as_ref()?.copy()
     }
 
     /// Where the public addresses among the outputs answer.
     pub(super) fn here(&self, outputs: &[(String, Value, bool)]) -> Here {
         #[cfg(feature = "sandbox")]
-        if let Some(session) = self.session.as_ref().filter(|_| self.plays_aws) {
+        if let Some(session) = self.kept.session.as_ref().filter(|_| self.plays_aws) {
             let local = |(name, value, sensitive): &(String, Value, bool)| {
                 let address = value.as_text().filter(|_| !sensitive)?;
                 Some((name.clone(), session.endpoints.local(address)?))
@@ -74,20 +70,13 @@ impl Reach {
         Here::default()
     }
 
-    /// Lets a sandbox of our own finish what it is answering, and ends it.
-    #[cfg_attr(
-        not(feature = "sandbox"),
-        expect(clippy::unused_async, reason = "the sandbox needs to be awaited")
-    )]
+    /// See [`Kept::close`].
     pub(super) async fn close(self) {
-        #[cfg(feature = "sandbox")]
-        if let Some(session) = self.session {
-            session.close().await;
-        }
+        self.kept.close().await;
     }
 }
 
-/// A sandbox that outlasts the run that it was started for, if one was wanted.
+/// The sandbox that is used, if one is: up for as long as this is held, where it is our own.
 #[derive(Default)]
 pub(super) struct Kept {
     #[cfg(feature = "sandbox")]
@@ -96,12 +85,17 @@ pub(super) struct Kept {
 
 /// Starts a sandbox on `port` and the two after it, or on any free ones; or joins the one that is served already.
 #[cfg(feature = "sandbox")]
+async fn join(workspace: &Workspace, stack: &Stack, port: Option<u16>) -> Result<sandbox::Session, Failure> {
+    workspace.prepare()?;
+    let options = sandbox::Options { port, ..sandbox_options(workspace, &stack.clouds) };
+    sandbox::Session::open(options).await.map_err(|error| sandbox_failed(&error))
+}
+
+/// The sandbox that is to outlast a run, if one is; any free ports where `port` is 0.
+#[cfg(feature = "sandbox")]
 pub(super) async fn keep(workspace: &Workspace, stack: &Stack, port: Option<u16>) -> Result<Kept, Failure> {
     let Some(port) = port else { return Ok(Kept::default()) };
-    workspace.prepare()?;
-    let port = (port > 0).then_some(port);
-    let options = sandbox::Options { port, ..sandbox_options(workspace, &stack.clouds) };
-    let session = sandbox::Session::open(options).await.map_err(|error| sandbox_failed(&error))?;
+    let session = join(workspace, stack, (port > 0).then_some(port)).await?;
     Ok(Kept { session: Some(session) })
 }
 
@@ -120,15 +114,19 @@ impl Kept {
     )]
     pub(super) async fn until(&self, signals: &mut Signals) {
         #[cfg(feature = "sandbox")]
-        if self.session.as_ref().is_some_and(sandbox::Session::is_own) {
-            crate::ui::print::notice("\nThe sandbox is up; Ctrl-C ends it, and keeps its data.");
-            signals.came().await;
+        match &self.session {
+            Some(session) if session.is_own() => {
+                crate::ui::print::notice("\nThe sandbox is up; Ctrl-C ends it, and keeps its data.");
+                signals.came().await;
+            }
+            Some(_) => crate::ui::print::notice("\nThe sandbox was served already, and goes on by itself."),
+            None => {}
         }
         #[cfg(not(feature = "sandbox"))]
         let _ = signals;
     }
 
-    /// Ends it, once it has answered what it was asked.
+    /// Lets a sandbox of our own finish what it is answering, and ends it.
     #[cfg_attr(
         not(feature = "sandbox"),
         expect(clippy::unused_async, reason = "the sandbox needs to be awaited")

@@ -56,7 +56,7 @@ impl Job {
         let ending = self.prepare(context).and_then(|(loaded, place)| {
             signals::run(async |mut signals| {
                 // It is up before the run, and outlasts it and its lock: other commands can then use it.
-                let kept = reach::keep(&self.workspace, &loaded.stack, self.serve).await?;
+                let kept = signals.or(reach::keep(&self.workspace, &loaded.stack, self.serve)).await?;
                 let lock = place.lock(self.command, self.options.lock.lock_timeout);
                 let lock = signals.or(async { Ok(lock.await?) }).await?;
                 let ending = async {

@@ -79,7 +79,6 @@ def desktop(browser):
     expect(page.locator("h1")).to_have_text("What is in this picture?")
     named(page)
     fits(page)
-    shoot(page, "start")
     upload(page, PICTURE)
     expect(page.locator("#work")).to_be_visible()
     caption = analysed(page)
