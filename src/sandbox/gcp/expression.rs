@@ -2,7 +2,8 @@
 //! workload identity, conditions of IAM policies.
 //!
 //! Google adds `extract` to the language. An expression comes from a client, so it is parsed and evaluated on a stack
-//! of its own, large enough for the longest expression nested to its end, and a panic in there is an error.
+//! of its own, large enough for the longest expression nested to its end, and a panic in there is an error; and what it
+//! may cost is bounded (see `meter`).
 
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use cel::extractors::This;
 use cel::objects::{Key, Map};
 use cel::{Context, Env, Value};
 use serde_json::Value as Json;
+
+use super::meter;
 
 /// Deep enough for what nests as deep as it may, and for an operator between any two of 4096 letters.
 const STACK: usize = 128 * 1024 * 1024;
@@ -31,11 +34,13 @@ pub(super) fn evaluate(expression: &str, variables: &[(&str, Json)]) -> Result<J
         let program = environment.compile(expression).map_err(|error| first_line(&error.to_string()))?;
         let mut context = Context::with_env(Arc::clone(&environment));
         context.add_function("extract", extract).map_err(|error| error.to_string())?;
+        meter::install(&mut context)?;
         for (name, json) in variables {
             let value = cel::to_value(json).map_err(|error| error.to_string())?;
             context.add_variable_from_value(*name, moments(&environment, value)?);
         }
-        plain(&program.execute(&context).map_err(|error| error.to_string())?)
+        let expression = meter::metered(program.expression().clone());
+        plain(&context.resolve(&expression).map_err(|error| error.to_string())?)
     })
 }
 
@@ -151,6 +156,19 @@ mod tests {
         for hostile in ["(".repeat(4096), "[".repeat(2048) + &"]".repeat(2048), "1?".repeat(2000)] {
             assert!(evaluate(&hostile, &[]).is_err());
         }
+        let numbers = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]";
+        let slow = |open: &str| {
+            (0..8).fold("true".to_owned(), |inner, n| format!("{numbers}.{open}(x{n}, {inner})"))
+        };
+        let large = format!("size([\"x\"]{}) > 0", ".map(a, a+a)".repeat(300));
+        let wide = (0..40).fold("['a']".to_owned(), |inner, n| format!("{inner}.map(z{n}, [z{n},z{n}])"));
+        let long = "'b'".to_owned() + &".replace('b', 'bbbbbbbbbb')".repeat(10);
+        for costly in [slow("all"), slow("exists"), large, wide, long] {
+            let told = evaluate(&costly, &[]).unwrap_err();
+            assert!(told.contains("takes too much"), "{told}");
+        }
+        let fair = format!("{numbers}.all(a, {numbers}.exists(b, a + b == 21))");
+        assert_eq!(evaluate(&fair, &[]), Ok(json!(true)));
         let long = format!("1{} == 2048", "+1".repeat(2047));
         assert_eq!(evaluate(&long, &[]), Ok(json!(true)));
     }

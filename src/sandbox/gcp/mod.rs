@@ -14,6 +14,7 @@ mod documents;
 mod expression;
 mod member;
 mod message;
+mod meter;
 mod operation;
 mod policy;
 mod pool;
