@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::evaluate::{Scope, UNKNOWN};
+use super::evaluate::{Scope, UNKNOWN, Work};
 use super::kind;
 use super::outputs;
 use super::references::{dependencies, sources};
@@ -79,6 +79,7 @@ pub(super) fn compare(
             exports: &exports,
             ahead: true,
             renewed: &renewed,
+            work: Work::default(),
         };
         if !scope.includes(resource.condition.as_ref())? {
             continue;

@@ -1,5 +1,6 @@
 //! The value of an expression: references and functions replaced by what they stand for.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -15,6 +16,20 @@ pub(super) const UNKNOWN: &str = "{{changeSet:KNOWN_AFTER_APPLY}}";
 /// No expression is nested deeper.
 const DEEPEST: usize = 64;
 
+/// No resource's expressions take more steps: a template of a megabyte has fewer values, and a small one whose texts
+/// each put the one before in twice would otherwise never come to its end.
+const MOST_STEPS: usize = 100_000;
+/// So many bytes put into a text are a step.
+const STEP: usize = 256;
+
+/// What a scope has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    steps: Cell<usize>,
+    /// Whether the conditions met so far hold: a condition that others refer to again and again is evaluated once.
+    conditions: RefCell<BTreeMap<String, bool>>,
+}
+
 /// What an expression is evaluated with.
 pub(super) struct Scope<'a> {
     pub(super) template: &'a Template,
@@ -29,6 +44,7 @@ pub(super) struct Scope<'a> {
     pub(super) ahead: bool,
     /// Resources that will be made anew: what they are now says nothing.
     pub(super) renewed: &'a [String],
+    pub(super) work: Work,
 }
 
 /// `None` where the value is `AWS::NoValue`.
@@ -37,7 +53,9 @@ type Value = Result<Option<Json>, String>;
 impl Scope<'_> {
     /// The value of an expression.
     pub(super) fn evaluate(&self, json: &Json) -> Value {
-        self.at(json, 0)
+        let value = self.at(json, 0)?;
+        value.iter().try_for_each(resolved)?;
+        Ok(value)
     }
 
     /// The properties of a resource.
@@ -55,13 +73,28 @@ impl Scope<'_> {
         condition.map_or(Ok(true), |name| self.holds(name))
     }
 
+    fn spend(&self, steps: usize) -> Result<(), String> {
+        let spent = self.work.steps.get().saturating_add(steps);
+        self.work.steps.set(spent);
+        if spent <= MOST_STEPS {
+            Ok(())
+        } else {
+            Err("Template error: the expressions take too much work".to_owned())
+        }
+    }
+
     fn condition(&self, name: &str, depth: usize) -> Result<bool, String> {
+        if let Some(known) = self.work.conditions.borrow().get(name) {
+            return Ok(*known);
+        }
         let condition = self
             .template
             .conditions
             .get(name)
             .ok_or_else(|| format!("Template error: unresolved condition dependency {name}"))?;
-        self.truth(condition, depth + 1)
+        let holds = self.truth(condition, depth + 1)?;
+        self.work.conditions.borrow_mut().insert(name.to_owned(), holds);
+        Ok(holds)
     }
 
     fn truth(&self, json: &Json, depth: usize) -> Result<bool, String> {
@@ -69,6 +102,7 @@ impl Scope<'_> {
         if depth > DEEPEST {
             return Err("Template error: circular dependency between conditions".to_owned());
         }
+        self.spend(1)?;
         let (name, argument) = call(json).ok_or_else(invalid)?;
         let items = argument.as_array().map(Vec::as_slice).unwrap_or_default();
         let each = || items.iter().map(|item| self.truth(item, depth + 1)).collect::<Result<Vec<_>, _>>();
@@ -97,6 +131,7 @@ impl Scope<'_> {
         if depth > DEEPEST {
             return Err("Template error: the expression is nested too deeply".to_owned());
         }
+        self.spend(1)?;
         match json {
             Json::Object(map) => match call(json) {
                 Some(("Ref", argument)) => self.reference(argument.as_str().unwrap_or_default()),
@@ -265,9 +300,10 @@ impl Scope<'_> {
                 },
             };
             let value = value.as_ref().and_then(scalar);
-            result.push_str(
-                &value.ok_or_else(|| format_wrong("Fn::Sub", "expression does not resolve to a string"))?,
-            );
+            let value =
+                value.ok_or_else(|| format_wrong("Fn::Sub", "expression does not resolve to a string"))?;
+            self.spend(1 + value.len() / STEP)?;
+            result.push_str(&value);
         }
         Ok(Some(Json::String(result)))
     }
@@ -283,6 +319,18 @@ impl Scope<'_> {
             Some(Json::String(text)) if text == UNKNOWN => Ok(vec![Json::String(text)]),
             Some(_) | None => Err(format_wrong(function, "requires a list")),
         }
+    }
+}
+
+/// Refuses what would be resolved in the cloud: as a text it would be another value than there.
+fn resolved(json: &Json) -> Result<(), String> {
+    match json {
+        Json::String(text) if text.contains("{{resolve:") => Err(format!(
+            "Dynamic references are not played by the sandbox: {text}. A parameter of the template can carry the value"
+        )),
+        Json::Array(items) => items.iter().try_for_each(resolved),
+        Json::Object(map) => map.values().try_for_each(resolved),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Ok(()),
     }
 }
 
@@ -320,6 +368,7 @@ mod tests {
             exports: &[("e".to_owned(), "exported".to_owned())].into(),
             ahead: true,
             renewed: &[],
+            work: Work::default(),
         };
         scope.evaluate(template.resource("S").and_then(|resource| resource.metadata.as_ref()).unwrap())
     }
@@ -349,6 +398,36 @@ mod tests {
     }
 
     #[test]
+    fn a_small_template_takes_no_endless_work() {
+        // Each condition is ten times the one before, and each text twice the one inside.
+        let mut conditions = "Conditions: { C0: !Equals [a, a]".to_owned();
+        for n in 1..=15 {
+            let ten = vec![format!("!Condition C{}", n - 1); 10].join(",");
+            conditions += &format!(", C{n}: !And [{ten}]");
+        }
+        let text =
+            (0..20).fold("x".to_owned(), |inner, _| format!("!Sub ['${{a}}${{a}}', {{ a: {inner} }}]"));
+        let evaluate = |metadata: &str| {
+            let template = Template::read(&format!(
+                "{conditions} }}\nResources: {{ S: {{ Type: AWS::Logs::LogGroup, Metadata: {metadata} }} }}\n"
+            ))?;
+            let scope = Scope {
+                template: &template,
+                parameters: &BTreeMap::new(),
+                site: &Site::default(),
+                held: &BTreeMap::new(),
+                exports: &BTreeMap::new(),
+                ahead: true,
+                renewed: &[],
+                work: Work::default(),
+            };
+            scope.evaluate(template.resource("S").and_then(|resource| resource.metadata.as_ref()).unwrap())
+        };
+        assert_eq!(evaluate("!If [C15, 1, 2]"), Ok(Some(Json::from(1))));
+        assert_eq!(evaluate(&text), Err("Template error: the expressions take too much work".to_owned()));
+    }
+
+    #[test]
     fn what_has_no_value_is_refused() {
         let cases = [
             ("!Select [7, !Ref L]", "Template error: Fn::Select cannot select nonexistent value at index"),
@@ -358,6 +437,9 @@ mod tests {
         ];
         for (expression, expected) in cases {
             assert_eq!(value(expression).unwrap_err(), expected, "{expression}");
+        }
+        for written in ["[a, 'x{{resolve:ssm:/x}}']", "!Sub ['${a}ssm:/x}}', { a: '{{resolve:' }]"] {
+            assert!(value(written).unwrap_err().contains("{{resolve:ssm:/x}}"));
         }
     }
 }

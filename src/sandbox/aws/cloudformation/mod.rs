@@ -1,8 +1,9 @@
 //! CloudFormation: templates, stacks, change sets and their events.
 //!
 //! A stack's resources are those of the sandbox's own services, made by the same code that answers their calls.
-//! Absences: transforms and macros, nested stacks, rules, imports of existing resources, drift, stack sets, hooks,
-//! parameters of SSM and AWS types, custom resources. Roles given for an operation are kept, and not assumed.
+//! Absences: transforms and macros, dynamic references (`{{resolve:…}}` is refused), nested stacks, rules, imports of
+//! existing resources, drift, stack sets, hooks, parameters of SSM and AWS types, custom resources. Roles given for an
+//! operation are kept, and not assumed.
 
 mod begin;
 mod calls;

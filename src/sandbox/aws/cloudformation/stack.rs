@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::evaluate::Scope;
+use super::evaluate::{Scope, Work};
 use super::template::Template;
 use crate::sandbox::{Record, World};
 
@@ -323,6 +323,7 @@ impl Stack {
             exports,
             ahead: false,
             renewed: &[],
+            work: Work::default(),
         }
     }
 }
