@@ -12,9 +12,6 @@ use tempfile::TempDir;
 use crate::support;
 
 const ACCOUNT: &str = "123456789012";
-/// The least that is a zip with something in it.
-const ZIP: &[u8] = b"PK\x03\x04bootstrap";
-
 const TEMPLATE: &str = r#"
 AWSTemplateFormatVersion: "2010-09-09"
 Description: a function
@@ -102,7 +99,7 @@ impl Aws {
             .build();
         s3.create_bucket().bucket("code").create_bucket_configuration(place).send().await.unwrap();
         for key in ["one.zip", "two.zip"] {
-            let body = [ZIP, key.as_bytes()].concat();
+            let body = support::zip(key.as_bytes());
             s3.put_object().bucket("code").key(key).body(body.into()).send().await.unwrap();
         }
         Self { session, cloud, s3, iam, _folder: folder }

@@ -6,6 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use mcm::sandbox::aws_keys;
 
 use super::deploy::{ACCOUNT, Lab, until};
+use crate::support::zip;
 
 const STACK: &str = r#"
 stack: lab
@@ -138,9 +139,6 @@ resources:
               MemorySize: ${var.memory}
 "#;
 
-/// The least that is a zip with something in it.
-const ZIP: &[u8] = b"PK\x03\x04bootstrap";
-
 fn s3(lab: &Lab) -> aws_sdk_s3::Client {
     let (id, secret) = aws_keys(ACCOUNT);
     let config = aws_sdk_s3::Config::builder()
@@ -159,7 +157,7 @@ async fn a_rollback_that_failed_is_continued() {
     let s3 = s3(&lab);
     s3.create_bucket().bucket("lab-code").send().await.unwrap();
     let put = async |key: &str| {
-        let body = ByteStream::from_static(ZIP);
+        let body = ByteStream::from(zip(b"bootstrap"));
         s3.put_object().bucket("lab-code").key(key).body(body).send().await.unwrap();
     };
     put("one.zip").await;

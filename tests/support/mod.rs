@@ -3,9 +3,18 @@
 pub mod lab;
 pub mod sign;
 
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// A function's archive with this program in it.
+pub fn zip(bootstrap: &[u8]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+    writer.start_file("bootstrap", options).unwrap();
+    writer.write_all(bootstrap).unwrap();
+    writer.finish().unwrap().into_inner()
+}
 
 /// The project's folder.
 pub fn root() -> &'static Path {

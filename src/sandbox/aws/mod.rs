@@ -24,6 +24,7 @@ mod sts;
 mod tags;
 mod xml;
 
+pub(in crate::sandbox) use lambda::archive::MOST_UNPACKED;
 pub use lambda::invoke::{Invocation, Outcome, Then, complete, give_up, is_current};
 pub(in crate::sandbox) use lambda::invoke::{MOST_PAYLOAD, error_document};
 pub use lambda::queue::due;

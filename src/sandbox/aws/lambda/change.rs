@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::error::Error;
 use super::super::{iam, s3};
+use super::archive;
 use super::function::{Alias, Code, Configuration, Function, LATEST, Settling, find};
 use crate::sandbox::World;
 use bytes::Bytes;
@@ -232,6 +233,7 @@ pub(in crate::sandbox::aws) fn put_alias(
     function: &mut Function,
     mut alias: Alias,
 ) -> Result<Alias, Error> {
+    check_alias(&alias.name)?;
     let exists = |version: &str| {
         version == LATEST || version.parse().is_ok_and(|number: u64| function.versions.contains_key(&number))
     };
@@ -371,12 +373,7 @@ fn fetch(world: &mut World, account: &str, region: &str, source: Source) -> Resu
         }
         Source::Zip(bytes) => Code { source: None, size: bytes.len() as u64, blob: world.put_blob(&bytes) },
     };
-    // A zip begins with its first entry, or with its end if it has none; one without entries holds no function.
-    if !world.blob(&code.blob).is_some_and(|bytes| bytes.starts_with(b"PK\x03\x04")) {
-        return Err(invalid(
-            "Could not unzip uploaded file. Please check your file, then try to upload again.".to_owned(),
-        ));
-    }
+    archive::check(&world.blob(&code.blob).unwrap_or_default())?;
     Ok(code)
 }
 
@@ -394,6 +391,14 @@ fn check_name(name: &str) -> Result<(), Error> {
     let is_name = (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if is_name { Ok(()) } else { Err(pattern("functionName", name, "[a-zA-Z0-9-_]+")) }
+}
+
+/// Refuses what is no name of an alias; one of digits alone would be a version.
+fn check_alias(name: &str) -> Result<(), Error> {
+    let is_name = (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && !name.bytes().all(|byte| byte.is_ascii_digit());
+    if is_name { Ok(()) } else { Err(pattern("name", name, "(?!^[0-9]+$)([a-zA-Z0-9-_]+)")) }
 }
 
 fn within(name: &str, value: Option<u32>, bounds: std::ops::RangeInclusive<u32>) -> Result<(), Error> {

@@ -3,10 +3,12 @@
 //! Absences: images, layers, event source mappings, function URLs, reserved concurrency, code signing. Nothing is executed
 //! here: an invocation is handed to whoever serves the sandbox (see `invoke`, and `functions` beside the clouds).
 
+pub(super) mod archive;
 pub(super) mod change;
 pub(super) mod function;
 pub(super) mod invoke;
 mod journal;
+mod members;
 pub(super) mod permission;
 pub(super) mod queue;
 mod show;
@@ -88,12 +90,17 @@ fn part(call: &mut Call<'_>, method: &Method, name: &str, rest: &[&str]) -> Resu
                 .ok_or_else(|| not_found(&function.qualified_arn(&qualifier)))
         }
         (&Method::PUT, ["configuration"]) => {
-            let settings = settings(&call.json()?)?;
+            let body = call.json()?;
+            members::check(&body, &[members::SETTINGS])?;
+            members::revision(body["RevisionId"].as_str(), &function.latest.revision, "GetFunction")?;
+            let settings = settings(&body)?;
             change::update_settings(call.world, &mut function, settings)?;
             shown(call, &function, 200)
         }
         (&Method::PUT, ["code"]) => {
             let body = call.json()?;
+            members::check(&body, &[members::CODE, members::NEW_CODE])?;
+            members::revision(body["RevisionId"].as_str(), &function.latest.revision, "GetFunction")?;
             change::update_code(call.world, &mut function, source(&body)?, architecture(&body))?;
             if body["Publish"] == json!(true) {
                 function.settling = None;
@@ -122,7 +129,12 @@ fn part(call: &mut Call<'_>, method: &Method, name: &str, rest: &[&str]) -> Resu
             Ok(answer(200, &json!({ "Policy": policy.to_string(), "RevisionId": revision })))
         }
         (&Method::POST, ["policy"]) => {
-            let wanted = wanted_permission(&call.json()?, qualifier);
+            let body = call.json()?;
+            members::check(&body, &[members::PERMISSION])?;
+            if let Some(found) = function.resolve(&qualifier) {
+                members::revision(body["RevisionId"].as_str(), &found.revision, "GetPolicy")?;
+            }
+            let wanted = wanted_permission(&body, qualifier);
             let statement = permission::add_permission(call.world, &mut function, &wanted)?;
             Ok(answer(201, &json!({ "Statement": statement.to_string() })))
         }
@@ -157,7 +169,9 @@ fn aliases(
         }
         (&Method::POST, []) => {
             let body = call.json()?;
-            let alias = alias(&body, body["Name"].as_str().unwrap_or_default(), None);
+            members::check(&body, &[members::ALIAS])?;
+            let name = body["Name"].as_str().unwrap_or_default();
+            let alias = alias(&body, name, None);
             if function.aliases.contains_key(&alias.name) {
                 let message = format!("Alias already exists: {}", function.qualified_arn(&alias.name));
                 return Err(Error::new(409, "ResourceConflictException", message));
@@ -172,11 +186,8 @@ fn aliases(
         (&Method::PUT, [name]) => {
             let before = function.aliases.get(*name).cloned().ok_or_else(|| absent(name, function))?;
             let body = call.json()?;
-            if body["RevisionId"].as_str().is_some_and(|revision| revision != before.revision) {
-                let message = "The RevisionId provided does not match the latest RevisionId. Call the GetAlias API to \
-                               retrieve the latest RevisionId for your Alias.";
-                return Err(Error::new(412, "PreconditionFailedException", message));
-            }
+            members::check(&body, &[members::ALIAS])?;
+            members::revision(body["RevisionId"].as_str(), &before.revision, "GetAlias")?;
             let alias = change::put_alias(call.world, function, alias(&body, name, Some(before)))?;
             Ok(answer(200, &show::alias(function, &alias)))
         }
@@ -239,6 +250,8 @@ fn list(call: &Call<'_>) -> Response {
 
 fn create(call: &mut Call<'_>) -> Result<Response, Error> {
     let body = call.json()?;
+    members::check(&body, &[members::SETTINGS, members::NEW])?;
+    members::check(&body["Code"], &[members::CODE])?;
     if body["PackageType"].as_str().is_some_and(|kind| kind != "Zip") {
         return Err(invalid("The sandbox plays functions of zips alone".to_owned()));
     }
@@ -265,6 +278,8 @@ fn create(call: &mut Call<'_>) -> Result<Response, Error> {
 
 fn publish(call: &mut Call<'_>, function: &mut Function) -> Result<Response, Error> {
     let body = call.json()?;
+    members::check(&body, &[members::VERSION])?;
+    members::revision(body["RevisionId"].as_str(), &function.latest.revision, "GetFunction")?;
     if let Some(wanted) = body["CodeSha256"].as_str()
         && wanted != show::digest(&function.latest.code.blob)
     {
