@@ -91,9 +91,40 @@ pub(in crate::sandbox::aws) struct Stage {
     pub(in crate::sandbox::aws) variables: BTreeMap<String, String>,
     pub(in crate::sandbox::aws) created: Timestamp,
     pub(in crate::sandbox::aws) updated: Timestamp,
+    /// What it serves where it does not deploy by itself: the API as it was when it still did. Without it, nothing.
+    #[serde(default)]
+    pub(in crate::sandbox::aws) deployed: Option<Deployed>,
+}
+
+/// What is deployed of an API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox::aws) struct Deployed {
+    pub(in crate::sandbox::aws) cors: Option<Cors>,
+    pub(in crate::sandbox::aws) integrations: BTreeMap<String, Integration>,
+    pub(in crate::sandbox::aws) routes: BTreeMap<String, Route>,
 }
 
 impl Api {
+    /// What would be deployed now.
+    pub(in crate::sandbox::aws) fn to_deploy(&self) -> Deployed {
+        Deployed {
+            cors: self.cors.clone(),
+            integrations: self.integrations.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    /// The API as a stage serves it; `None` where nothing was ever deployed to it. "You must deploy an API for changes to
+    /// take effect", unless the stage does so by itself.
+    pub(in crate::sandbox::aws) fn served(self, stage: &str) -> Option<Self> {
+        let stage = self.stages.get(stage)?;
+        if stage.auto_deploy {
+            return Some(self);
+        }
+        let Deployed { cors, integrations, routes } = stage.deployed.clone()?;
+        Some(Self { cors, integrations, routes, ..self })
+    }
+
     /// `https://ID.execute-api.REGION.amazonaws.com`.
     pub(in crate::sandbox::aws) fn endpoint(&self) -> String {
         format!("https://{}.execute-api.{}.amazonaws.com", self.id, self.region)

@@ -252,7 +252,13 @@ pub(in crate::sandbox::aws) fn put_stage(
     if new && api.stages.contains_key(name) {
         return Err(Error::new(409, "ConflictException", "Stage already exists"));
     }
-    api.stages.insert(name.clone(), Stage { updated: world.now(), ..stage.clone() });
+    let deployed = match api.stages.get(name) {
+        Some(before) if before.auto_deploy => Some(api.to_deploy()),
+        Some(before) => before.deployed.clone(),
+        None => None,
+    };
+    let deployed = deployed.filter(|_| !stage.auto_deploy);
+    api.stages.insert(name.clone(), Stage { updated: world.now(), deployed, ..stage.clone() });
     deploy(world, api);
     Ok(api.stages.get(&stage.name).cloned().unwrap_or(stage))
 }
@@ -276,4 +282,44 @@ fn deploy(world: &mut World, api: &mut Api) {
         stage.updated = now;
     }
     api.save(world);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Accounts, Clock};
+
+    #[test]
+    fn a_stage_serves_what_is_deployed_to_it() {
+        let mut world = World::new(Clock::Fixed(jiff::Timestamp::UNIX_EPOCH), 1, Accounts::default());
+        let wanted = Wanted { name: "a".to_owned(), protocol: "HTTP".to_owned(), ..Wanted::default() };
+        let mut api = create(&mut world, "123456789012", "us-east-1", wanted).unwrap();
+        let stage = |auto_deploy| Stage {
+            name: "s".to_owned(),
+            auto_deploy,
+            deployment: None,
+            description: None,
+            variables: BTreeMap::new(),
+            created: jiff::Timestamp::UNIX_EPOCH,
+            updated: jiff::Timestamp::UNIX_EPOCH,
+            deployed: None,
+        };
+        let route = |key: &str| Route {
+            id: String::new(),
+            key: key.to_owned(),
+            target: None,
+            authorization: "NONE".to_owned(),
+        };
+        let served = |api: &Api| api.clone().served("s").map(|api| api.routes.len());
+        put_stage(&mut world, &mut api, stage(false), true).unwrap();
+        put_route(&mut world, &mut api, route("GET /one")).unwrap();
+        assert_eq!(served(&api), None, "nothing was ever deployed");
+        put_stage(&mut world, &mut api, stage(true), false).unwrap();
+        assert_eq!(served(&api), Some(1));
+        put_stage(&mut world, &mut api, stage(false), false).unwrap();
+        put_route(&mut world, &mut api, route("GET /two")).unwrap();
+        assert_eq!(served(&api), Some(1), "the second is not deployed");
+        put_stage(&mut world, &mut api, stage(true), false).unwrap();
+        assert_eq!(served(&api), Some(2));
+    }
 }

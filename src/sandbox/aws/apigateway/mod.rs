@@ -1,6 +1,7 @@
 //! API Gateway's HTTP APIs: their control plane, over its REST protocol, version 2, and their clients' side (`serve`).
 //!
-//! Absences: WebSocket APIs, authorizers, domain names, VPC links, models, deployments by hand, imports.
+//! Absences: WebSocket APIs, authorizers, domain names, VPC links, models, deployments by hand (a stage that does not
+//! deploy by itself serves what was deployed while it did, or nothing), imports.
 
 mod answer;
 pub(super) mod api;
@@ -103,6 +104,11 @@ fn part(
         }
         (&Method::POST, "stages", []) => {
             let body = call.json()?;
+            if !body["deploymentId"].is_null() {
+                return Err(bad(
+                    "The sandbox plays no deployments by hand: a stage has autoDeploy, or serves nothing",
+                ));
+            }
             let stage = Stage {
                 name: text(&body, "stageName").unwrap_or_default(),
                 auto_deploy: body["autoDeploy"] == json!(true),
@@ -111,6 +117,7 @@ fn part(
                 variables: texts(&body["stageVariables"]),
                 created: call.world.now(),
                 updated: call.world.now(),
+                deployed: None,
             };
             Ok(answer(201, &show_stage(&change::put_stage(call.world, &mut api, stage, true)?)))
         }

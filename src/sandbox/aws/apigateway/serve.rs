@@ -40,6 +40,10 @@ pub(in super::super) fn handle(
 ) -> Response {
     let origin = text(request.headers(), "origin");
     let found = api::find(world, id).filter(|api| !api.endpoint_disabled || edge.is_some());
+    let found = found.and_then(|api| {
+        let stage = stage(&api, request.uri().path())?.0.name.clone();
+        api.served(&stage)
+    });
     let cors = found.as_ref().and_then(|api| api.cors.clone());
     let waiting = Waiting { cors, origin, method: request.method().to_string(), edge };
     let Some(api) = found else { return answer::refuse(world, &waiting, 404, "Not Found") };
@@ -61,13 +65,19 @@ struct Matched<'a> {
     parameters: BTreeMap<String, String>,
 }
 
+/// The stage that a path leads to, and what of the path is behind it.
+fn stage<'a>(api: &'a Api, path: &str) -> Option<(&'a Stage, String)> {
+    let whole = path.strip_prefix('/').unwrap_or(path);
+    let (first, rest) = whole.split_once('/').unwrap_or((whole, ""));
+    match api.stages.get(first).filter(|_| first != "$default") {
+        Some(stage) => Some((stage, format!("/{rest}"))),
+        None => Some((api.stages.get("$default")?, path.to_owned())),
+    }
+}
+
 /// The most specific route: a full match before one with parts left open, a method before `ANY`, `$default` last.
 fn route<'a>(api: &'a Api, method: &Method, path: &str) -> Option<Matched<'a>> {
-    let (first, rest) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
-    let (stage, path) = match api.stages.get(first).filter(|_| first != "$default") {
-        Some(stage) => (stage, format!("/{rest}")),
-        None => (api.stages.get("$default")?, path.to_owned()),
-    };
+    let (stage, path) = stage(api, path)?;
     let mut best: Option<(Rank, &Route, BTreeMap<String, String>)> = None;
     for route in api.routes.values() {
         let Some((wanted, pattern)) = route.key.split_once(' ') else { continue };

@@ -208,6 +208,7 @@ fn put_stage(place: &mut Place<'_>, properties: &Json, new: bool) -> Result<Made
         variables: variables.collect::<BTreeMap<_, _>>(),
         created,
         updated: place.world.now(),
+        deployed: None,
     };
     let made = change::put_stage(place.world, &mut api, stage, new).map_err(failed)?;
     Ok(Made::new(&made.name, &[]))
