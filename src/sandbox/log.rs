@@ -1,14 +1,15 @@
 //! The world on disk: `world.jsonl`, one line for each request that changed anything.
 //!
 //! A line is written before its request is answered, in one piece. A process killed while writing leaves a torn
-//! last line, which is cut off at the next opening: its request was never answered. The log is rewritten at
-//! opening, once it is mostly history.
+//! last line, which is cut off at the next opening: its request was never answered. The log is rewritten once it is
+//! mostly history, at opening and, when it is long, while it is written to; and so is large content thrown away that
+//! nothing names any more.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -22,12 +23,25 @@ const SMALL: u64 = 256 * 1024;
 /// A log is rewritten when it has this many changes for each record that is left.
 const HISTORY: usize = 3;
 
+/// A log is rewritten while it is written to when it is longer than this, in bytes,
+const LONG: u64 = 64 * 1024 * 1024;
+/// and so many times longer than when it was last rewritten.
+const TIMES: u64 = 4;
+/// After so many bytes of large content it is looked for what nothing names any more.
+const LARGE: u64 = 256 * 1024 * 1024;
+
 /// The open log of a world.
 #[derive(Debug)]
 pub struct Log {
     file: File,
     /// Bytes that hold whole lines.
     length: u64,
+    folder: PathBuf,
+    /// How long it was at the beginning, or when it was last rewritten.
+    before: u64,
+    /// The bounds.
+    long: u64,
+    large: u64,
 }
 
 /// One request's mark on the world.
@@ -46,8 +60,7 @@ impl Log {
     /// Reads the folder's log into `world`, and goes on writing to it. The world's large content is kept in the
     /// folder from then on. The caller holds the folder's lock.
     pub fn open(folder: &Path, world: &mut World) -> io::Result<Self> {
-        let path = folder.join("world.jsonl");
-        let mut file = files::append(&path)?;
+        let mut file = files::append(&path(folder))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let (length, changes) = replay(&text, world)?;
@@ -58,10 +71,25 @@ impl Log {
         files::folder(&blobs)?;
         Blobs::sweep(&blobs, &digests(world))?;
         world.keep_blobs(Blobs::Folder(blobs));
+        let mut log =
+            Self { file, length, folder: folder.to_owned(), before: length, long: LONG, large: LARGE };
         if length > SMALL && changes > HISTORY * world.records().count() {
-            Self::rewrite(&path, world)
-        } else {
-            Ok(Self { file, length })
+            log.rewrite(world)?;
+        }
+        Ok(log)
+    }
+
+    /// Rewrites the log, and throws large content away that nothing names any more, where there is much of either.
+    /// Where that cannot be done it is not done: the log is good as it is.
+    pub fn tidy(&mut self, world: &mut World) {
+        if self.length > self.long && self.length > TIMES.saturating_mul(self.before) {
+            // Where it fails, it is tried again when the log is longer still.
+            self.before = self.length;
+            let _ = self.rewrite(world);
+        }
+        if world.put_bytes() > self.large {
+            world.forget_put_bytes();
+            let _ = Blobs::sweep(&self.folder.join("blobs"), &digests(world));
         }
     }
 
@@ -87,7 +115,7 @@ impl Log {
         Ok(())
     }
 
-    fn rewrite(path: &Path, world: &World) -> io::Result<Self> {
+    fn rewrite(&mut self, world: &World) -> io::Result<()> {
         let random = world.random_state();
         let mut text = serde_json::to_vec(&Line {
             random,
@@ -100,9 +128,17 @@ impl Log {
             serde_json::to_writer(&mut text, &Line { random, accounts: None, changes: changes.into() })?;
             text.push(b'\n');
         }
-        files::replace(path, &text)?;
-        Ok(Self { file: files::append(path)?, length: text.len() as u64 })
+        let path = path(&self.folder);
+        files::replace(&path, &text)?;
+        self.file = files::append(&path)?;
+        self.length = text.len() as u64;
+        self.before = self.length;
+        Ok(())
     }
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("world.jsonl")
 }
 
 /// Replays whole lines; returns how many bytes they take, and how many changes they hold.
@@ -142,5 +178,47 @@ fn digests(world: &World) -> BTreeSet<String> {
     }
     let mut found = BTreeSet::new();
     world.records().for_each(|(_, _, json)| walk(json, &mut found));
+    world.last_before().for_each(|json| walk(json, &mut found));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sandbox::{Clock, Record};
+
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct Note(String);
+
+    impl Record for Note {
+        const TABLE: &'static str = "note";
+    }
+
+    #[test]
+    fn a_log_does_not_grow_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = || World::new(Clock::System, 1, Accounts::default());
+        let mut world = new();
+        let mut log = Log::open(folder.path(), &mut world).unwrap();
+        (log.long, log.large) = (10_000, 50_000);
+        let mut longest = 0;
+        for n in 0..2000 {
+            let digest = world.put_blob(&Bytes::from(format!("{n:0>1000}")));
+            world.put("same", &Note(digest));
+            world.commit(|random, changes| log.append(random, changes)).unwrap();
+            log.tidy(&mut world);
+            longest = longest.max(std::fs::metadata(path(folder.path())).unwrap().len());
+        }
+        assert!(longest < 11_000, "{longest}");
+        let blobs = std::fs::read_dir(folder.path().join("blobs")).unwrap().count();
+        assert!(blobs < 60, "{blobs}");
+        drop(log);
+        let mut again = new();
+        Log::open(folder.path(), &mut again).unwrap();
+        let note = again.get::<Note>("same").unwrap();
+        assert_eq!(again.blob(&note.0).unwrap(), format!("{:0>1000}", 1999));
+        assert_eq!(again.random_state(), world.random_state());
+    }
 }

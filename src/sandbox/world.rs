@@ -53,6 +53,8 @@ pub struct World {
     /// The last change that was committed, with what stood there before.
     last: Vec<(Change, Option<Json>)>,
     blobs: Blobs,
+    /// How much large content was put since this was last forgotten, in bytes.
+    put_bytes: u64,
     /// The first large content of this request that could not be kept.
     failure: Option<io::Error>,
     clock: Clock,
@@ -71,6 +73,7 @@ impl World {
             before: Vec::new(),
             last: Vec::new(),
             blobs: Blobs::default(),
+            put_bytes: 0,
             failure: None,
             clock,
             random: seed,
@@ -182,9 +185,10 @@ impl World {
     }
 
     /// Keeps large content and returns its name, the hexadecimal SHA-256 digest. Content that no record names
-    /// any more is thrown away when the world is next opened.
+    /// any more is thrown away one day, at the latest when the world is next opened.
     pub fn put_blob(&mut self, content: &Bytes) -> String {
         let digest = Blobs::name(content);
+        self.put_bytes = self.put_bytes.saturating_add(content.len() as u64);
         if let Err(error) = self.blobs.put(&digest, content) {
             self.failure.get_or_insert(error);
         }
@@ -252,6 +256,7 @@ impl World {
             before: Vec::new(),
             last: self.last.clone(),
             blobs: self.blobs.clone(),
+            put_bytes: self.put_bytes,
             failure: None,
             clock: self.clock,
             random: self.random,
@@ -274,6 +279,20 @@ impl World {
         self.tables.iter().flat_map(|(name, table)| {
             table.iter().map(move |(key, json)| (name.as_str(), key.as_str(), json))
         })
+    }
+
+    /// The values that stood where the last change was made.
+    pub(super) fn last_before(&self) -> impl Iterator<Item = &Json> {
+        self.last.iter().filter_map(|(_, before)| before.as_ref())
+    }
+
+    /// How much large content was put since this was last forgotten, in bytes.
+    pub(super) fn put_bytes(&self) -> u64 {
+        self.put_bytes
+    }
+
+    pub(super) fn forget_put_bytes(&mut self) {
+        self.put_bytes = 0;
     }
 
     /// Where the randomness stands, so that it goes on after a restart instead of repeating itself.

@@ -1,6 +1,7 @@
 //! Streams and their events.
 //!
-//! What is written at once is one record, under `GROUP` NUL `STREAM` NUL `TIME-NUMBER`; a group keeps its newest ones.
+//! What is written at once is one record, under `GROUP` NUL `STREAM` NUL `TIME-NUMBER`; a group keeps its newest ones,
+//! within bounds that the real service does not have: a sandbox holds everything in memory.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use crate::sandbox::{Record, Response, World};
 
 /// A group keeps so many batches of events.
 const MOST_BATCHES: usize = 2000;
+/// And so many bytes of events.
+const MOST_KEPT: usize = 16 * 1024 * 1024;
 /// An answer holds so many events.
 const MOST_EVENTS: usize = 10_000;
 /// An answer's events have so many bytes together.
@@ -41,6 +44,14 @@ struct Batch {
 
 impl Record for Batch {
     const TABLE: &'static str = "aws.logs.batch";
+}
+
+/// What a group holds at most, by its key: how many batches, and how many bytes.
+#[derive(Default, Serialize, Deserialize)]
+struct Tally(usize, usize);
+
+impl Record for Tally {
+    const TABLE: &'static str = "aws.logs.tally";
 }
 
 /// One event, as it is shown.
@@ -79,15 +90,36 @@ fn put(world: &mut World, place: &str, stream: &str, events: Vec<(i64, String)>)
         world.put(&stream_key, &Stream { name: stream.to_owned(), created: now });
     }
     let number = world.hex(8);
+    let size = weight(&events);
     let batch = Batch { stream: stream.to_owned(), written: now, events };
     world.put(&format!("{stream_key}\0{:020}-{number}", now.as_microsecond()), &batch);
-    let mut kept = world.list::<Batch>(&format!("{place}\0"));
-    if kept.len() > MOST_BATCHES {
-        kept.sort_by_key(|(_, batch)| batch.written);
-        for (key, _) in &kept[..kept.len() - MOST_BATCHES] {
+    let Tally(count, bytes) = world.get::<Tally>(place).unwrap_or_default();
+    let mut tally = Tally(count + 1, bytes + size);
+    if tally.0 > MOST_BATCHES || tally.1 > MOST_KEPT {
+        tally = forget_oldest(world, place);
+    }
+    world.put(place, &tally);
+}
+
+/// Forgets the oldest batches of a group, down to three quarters of what it may hold.
+fn forget_oldest(world: &mut World, place: &str) -> Tally {
+    let mut all = world.list::<Batch>(&format!("{place}\0"));
+    all.sort_by_key(|(_, batch)| std::cmp::Reverse(batch.written));
+    let mut kept = Tally::default();
+    for (key, batch) in &all {
+        let bytes = kept.1 + weight(&batch.events);
+        // The newest stays, however large it is.
+        if kept.0 > 0 && (kept.0 >= MOST_BATCHES / 4 * 3 || bytes > MOST_KEPT / 4 * 3) {
             world.remove::<Batch>(key);
+        } else {
+            kept = Tally(kept.0 + 1, bytes);
         }
     }
+    kept
+}
+
+fn weight(events: &[(i64, String)]) -> usize {
+    events.iter().map(|(_, message)| message.len() + EVENT_BYTES).sum()
 }
 
 /// Forgets all of a group.
@@ -99,6 +131,7 @@ pub(super) fn forget(world: &mut World, place: &str) {
     for (key, _) in world.list::<Stream>(&prefix) {
         world.remove::<Stream>(&key);
     }
+    world.remove::<Tally>(place);
 }
 
 /// Runs one of the calls about streams and events of a group.
@@ -320,4 +353,24 @@ fn terms(pattern: &str) -> Result<Vec<String>, Error> {
         }
     }
     Ok(terms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Accounts, Clock};
+
+    #[test]
+    fn a_group_keeps_its_newest_events_and_no_more_than_fit() {
+        let mut world = World::new(Clock::Fixed(Timestamp::UNIX_EPOCH), 1, Accounts::default());
+        for second in 0..40 {
+            world.set_clock(Clock::Fixed(Timestamp::from_second(second).unwrap()));
+            let lines = [format!("{second} {}", "x".repeat(1_000_000))];
+            append(&mut world, "123456789012", "us-east-1", "/aws/lambda/f", "s", &lines);
+        }
+        let place = key("123456789012", "us-east-1", "/aws/lambda/f");
+        let kept = events(&world, &format!("{place}\0"));
+        assert!((10..=16).contains(&kept.len()), "{}", kept.len());
+        assert!(kept.last().unwrap().message.starts_with("39 "));
+    }
 }
