@@ -29,6 +29,8 @@ use crate::model::Cloud;
 const DESCRIPTION: &str = "server.json";
 /// Another process that holds the lock has this long to begin answering, or to end.
 const STARTING: Duration = Duration::from_secs(10);
+/// The listeners have this long to end.
+const CLOSING: Duration = Duration::from_secs(5);
 /// A control request is answered within this time.
 const ANSWERING: Duration = Duration::from_secs(5);
 
@@ -180,9 +182,9 @@ impl Session {
     pub async fn close(mut self) {
         if let Some(own) = &mut self.own {
             let _ = own.stop.send(true);
-            for listener in own.listeners.drain(..) {
-                let _ = listener.await;
-            }
+            // They have bounds of their own; this one is for what keeps them from looking at the clock.
+            let ended = futures::future::join_all(own.listeners.iter_mut());
+            let _ = tokio::time::timeout(CLOSING, ended).await;
         }
     }
 

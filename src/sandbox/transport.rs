@@ -1,8 +1,8 @@
 //! Loopback sockets in front of the adapters: one listener for each cloud, and control requests on all of them.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use super::aws::Invocation;
@@ -34,6 +34,11 @@ const CLOSING: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     /// Gone once the server is closed: whoever still has a connection then gets no answer.
     pub(super) open: Mutex<Option<Open>>,
+    /// Whoever wants to answer waits for its turn here, where waiting keeps no thread: however long an answer takes, the
+    /// runtime still sees to clocks and signals.
+    turns: Semaphore,
+    /// Pictures are measured one after the other: each may take half a gigabyte of memory.
+    looks: Semaphore,
     pub(super) wire: Wire,
     /// Runs functions, where the sandbox is served; a simulation has none.
     pub(super) runner: OnceLock<Arc<Runner>>,
@@ -56,6 +61,8 @@ impl Shared {
     pub(super) fn new(open: Open, latency: Duration, id: String) -> Self {
         Self {
             open: Mutex::new(Some(open)),
+            turns: Semaphore::new(1),
+            looks: Semaphore::new(1),
             wire: Wire::default(),
             runner: OnceLock::new(),
             wake: Notify::new(),
@@ -64,9 +71,31 @@ impl Shared {
         }
     }
 
-    /// Ends it: from now on nothing reads or changes the world, and the folder is free.
+    /// Ends it: from now on nothing reads or changes the world, and the folder is free. What is being answered is waited
+    /// for, but not for ever: where that does not end, the folder is free once the process is gone.
     pub(super) fn close(&self) {
-        drop(self.lock().take());
+        let deadline = Instant::now() + CLOSING;
+        loop {
+            let mut open = match self.open.try_lock() {
+                Ok(open) => open,
+                Err(TryLockError::Poisoned(open)) => open.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                    continue;
+                }
+                Err(TryLockError::WouldBlock) => return,
+            };
+            drop(open.take());
+            return;
+        }
+    }
+
+    /// Waits until nobody else answers.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        match self.turns.try_acquire() {
+            Ok(turn) => Some(turn),
+            Err(_) => self.turns.acquire().await.ok(),
+        }
     }
 
     /// Plays further accounts.
@@ -85,28 +114,25 @@ impl Shared {
     }
 
     /// Lets the cloud answer; what it changed is on disk before the answer is known. `None` once closed.
-    fn handle(&self, cloud: Cloud, request: &Request) -> Option<Response> {
-        self.answered(|world| dispatch(cloud, world, request))
+    async fn handle(&self, cloud: Cloud, request: &Request) -> Option<Response> {
+        self.answered(|world| dispatch(cloud, world, request)).await
     }
 
     /// An answer that changes the world.
-    fn answered(&self, answer: impl FnOnce(&mut World) -> Response) -> Option<Response> {
-        let done = self.acted(|world| {
+    async fn answered(&self, answer: impl FnOnce(&mut World) -> Response) -> Option<Response> {
+        let answer = |world: &mut World| {
             let date = world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             dated(answer(world), &date)
-        })?;
+        };
+        let done = self.act(answer).await?;
         Some(done.unwrap_or_else(|error| {
             plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("the sandbox cannot write: {error}\n"))
         }))
     }
 
-    /// Looks at the world, and changes it, for the sandbox's own ends. `None` once closed, or where nothing can be
-    /// written.
-    pub(super) fn act<T>(&self, act: impl FnOnce(&mut World) -> T) -> Option<T> {
-        self.acted(act)?.ok()
-    }
-
-    fn acted<T>(&self, act: impl FnOnce(&mut World) -> T) -> Option<io::Result<T>> {
+    /// Looks at the world, and changes it. `None` once closed; an error where nothing can be written: nothing is changed.
+    pub(super) async fn act<T>(&self, act: impl FnOnce(&mut World) -> T) -> Option<io::Result<T>> {
+        let _turn = self.turn().await;
         let mut guard = self.lock();
         let open = guard.as_mut()?;
         open.world.discard();
@@ -117,14 +143,24 @@ impl Shared {
             None => Ok(()),
         };
         let committed = open.world.commit(write);
+        if let Some((log, _)) = &mut open.log {
+            log.tidy(&mut open.world);
+        }
         if open.world.take_wake() {
             self.wake.notify_one();
         }
         Some(committed.map(|()| done))
     }
 
-    /// Has a function run, where an answer is a function's to give.
+    /// Does what an answer takes besides the world: has a picture measured, or a function run.
     async fn finish(self: &Arc<Self>, mut response: Response) -> io::Result<Response> {
+        if let Some(look) = response.extensions_mut().remove::<azure::Look>() {
+            let _alone = self.looks.acquire().await;
+            let mut seen =
+                tokio::task::spawn_blocking(move || look.answer()).await.map_err(io::Error::other)?;
+            seen.headers_mut().extend(response.into_parts().0.headers);
+            return Ok(seen);
+        }
         let Some(invocation) = response.extensions_mut().remove::<Invocation>() else { return Ok(response) };
         let Some(runner) = self.runner.get() else { return Ok(response) };
         let within = Duration::from_millis(invocation.answer_within_ms.map_or(u64::MAX, u64::from));
@@ -132,25 +168,28 @@ impl Shared {
         // A task of its own: a function runs to its end though its caller has gone.
         let running = tokio::spawn(async move {
             let outcome = runner.run(&shared, &invocation).await;
-            shared.answered(|world| aws::complete(world, &invocation, &outcome))
+            shared.answered(|world| aws::complete(world, &invocation, &outcome)).await
         });
         let response = match tokio::time::timeout(within, running).await {
             Ok(done) => done.ok().flatten(),
-            Err(_) => self.answered(|world| aws::give_up(world, &asked)),
+            Err(_) => self.answered(|world| aws::give_up(world, &asked)).await,
         };
         response.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
     }
 
     /// Lets the cloud answer as it would have before its last change. The look counts all the same: what goes on
     /// while it is looked at goes on.
-    fn handle_late(&self, cloud: Cloud, request: &Request) -> Option<Response> {
-        let mut guard = self.lock();
-        let open = guard.as_mut()?;
-        open.world.discard();
-        let date = open.world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let response = open.world.before_last_change(|world| dispatch(cloud, world, request));
-        drop(guard);
-        self.handle(cloud, request)?;
+    async fn handle_late(&self, cloud: Cloud, request: &Request) -> Option<Response> {
+        let turn = self.turn().await;
+        let (response, date) = {
+            let mut guard = self.lock();
+            let open = guard.as_mut()?;
+            open.world.discard();
+            let date = open.world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            (open.world.before_last_change(|world| dispatch(cloud, world, request)), date)
+        };
+        drop(turn);
+        self.handle(cloud, request).await?;
         Some(dated(response, &date))
     }
 
@@ -242,6 +281,10 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> io::Result<http::Response<Sent>> {
     let whole = |response: Response| response.map(|body| Either::Left(Full::new(body)));
+    if request.method() == Method::CONNECT {
+        // Its target is no path. No cloud is a proxy.
+        return Ok(whole(plain(StatusCode::METHOD_NOT_ALLOWED, "the sandbox is no proxy\n")));
+    }
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         let refused =
@@ -272,33 +315,35 @@ async fn troubled(
     request: &Request,
     trouble: Option<Trouble>,
 ) -> io::Result<Response> {
-    let handle =
-        || shared.handle(cloud, request).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted));
+    let handle = async || {
+        let response = shared.handle(cloud, request).await;
+        response.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))
+    };
     match trouble {
-        None | Some(Trouble::Cut) => handle(),
+        None | Some(Trouble::Cut) => handle().await,
         Some(Trouble::Delay { ms }) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            handle()
+            handle().await
         }
         Some(Trouble::Hang { applied }) => {
             if applied {
-                handle()?;
+                handle().await?;
             }
             // Whoever asked gives up one day, and closes the connection.
             std::future::pending().await
         }
         Some(Trouble::Late) => {
-            let late = shared.handle_late(cloud, request);
+            let late = shared.handle_late(cloud, request).await;
             late.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
         }
         Some(Trouble::DropBefore) => Err(io::ErrorKind::ConnectionReset.into()),
         Some(Trouble::DropAfter) => {
-            handle()?;
+            handle().await?;
             Err(io::ErrorKind::ConnectionReset.into())
         }
         Some(Trouble::Status { code, body, headers, applied }) => {
             if applied {
-                handle()?;
+                handle().await?;
             }
             let mut response = http::Response::builder().status(code);
             for (name, value) in headers {
@@ -387,4 +432,48 @@ fn plain(status: StatusCode, text: &str) -> Response {
     let mut response = Response::new(Bytes::from(text.to_owned()));
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::Clock;
+
+    fn shared() -> Arc<Shared> {
+        let world = World::new(Clock::System, 1, Accounts::default());
+        Arc::new(Shared::new(Open { world, log: None }, Duration::ZERO, "test".to_owned()))
+    }
+
+    /// However many wait for an answer that does not come, clocks go on, and with them signals; and a server closes.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_answer_that_does_not_end_keeps_nobody_from_leaving() {
+        let shared = shared();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let (begun, began) = tokio::sync::oneshot::channel();
+        let first = Arc::clone(&shared);
+        let endless = tokio::spawn(async move {
+            let work = move |_: &mut World| {
+                let _ = begun.send(());
+                wait.recv()
+            };
+            first.act(work).await
+        });
+        began.await.unwrap();
+        let others = (0..8).map(|_| {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move { shared.act(|_| ()).await })
+        });
+        let others = others.collect::<Vec<_>>();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(others.iter().all(|other| !other.is_finished()));
+        let closing = Arc::clone(&shared);
+        tokio::task::spawn_blocking(move || closing.close()).await.unwrap();
+        end.send(()).unwrap();
+        endless.await.unwrap().unwrap().unwrap().unwrap();
+        for other in others {
+            other.await.unwrap().unwrap().unwrap();
+        }
+        shared.close();
+        assert!(shared.act(|_| ()).await.is_none());
+    }
 }

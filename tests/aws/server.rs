@@ -127,3 +127,21 @@ async fn latency_is_felt_by_each_and_shared_by_none() {
     assert!(started.elapsed() >= latency);
     assert!(started.elapsed() < latency * 10, "{:?}", started.elapsed());
 }
+
+/// A target that is no path reaches no cloud.
+#[tokio::test]
+async fn the_sandbox_is_no_proxy() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::open(options(folder.path(), "111111111111")).await.unwrap();
+    for host in ["x.example", "b.s3-website-us-east-1.localhost", "a.execute-api.us-east-1.localhost"] {
+        let address = session.endpoints.aws.strip_prefix("http://").unwrap();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("CONNECT host:1 HTTP/1.1\r\nhost: {host}\r\norigin: http://page\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 405");
+    }
+    session.close().await;
+}

@@ -34,7 +34,11 @@ fn post(azure: &mut Azure, host: &str, path: &str, key: &str, picture: &[u8]) ->
         .header("ocp-apim-subscription-key", key)
         .body(Bytes::copy_from_slice(picture))
         .unwrap();
-    let response = azure::handle(&mut azure.world, &request);
+    let mut response = azure::handle(&mut azure.world, &request);
+    // What is measured is not measured in the world: everybody else would wait for it.
+    if let Some(look) = response.extensions_mut().remove::<azure::Look>() {
+        response = look.answer();
+    }
     (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
 }
 

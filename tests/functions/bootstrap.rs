@@ -27,6 +27,18 @@ fn main() {
         exchange("POST", "init/error", r#"{"errorType":"Start","errorMessage":"not set up"}"#);
         std::process::exit(1);
     }
+    if std::env::var("INIT").as_deref() == Ok("child") {
+        let large: Vec<u8> = vec![1; 400 << 20];
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        std::process::exit(i32::from(large[large.len() / 2]));
+    }
+    if std::env::var("INIT").as_deref() == Ok("stubborn") {
+        // What is ignored before a program is put in a process's place is ignored after.
+        use std::os::unix::process::CommandExt;
+        let own = std::env::current_exe().unwrap();
+        let mut shell = std::process::Command::new("/bin/sh");
+        panic!("{}", shell.args(["-c", "trap '' TERM; exec \"$0\""]).arg(own).env("INIT", "").exec());
+    }
     let mut count = 0;
     let mut hog: Vec<Vec<u8>> = Vec::new();
     loop {
@@ -37,13 +49,27 @@ fn main() {
             .unwrap()
             .to_owned();
         count += 1;
+        if let Ok(path) = std::env::var("TALLY") {
+            let mut tally = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+            tally.write_all(b".").unwrap();
+        }
         let plain = event.replace(' ', "");
         let always = std::env::var("ALWAYS").unwrap_or_default();
         let word = |name: &str| always == name || plain.contains(&format!("\"do\":\"{name}\""));
         println!("event {count}");
         let respond = |body: &str| exchange("POST", &format!("invocation/{id}/response"), body);
-        if word("fail") {
-            exchange("POST", &format!("invocation/{id}/error"), r#"{"errorType":"Wrong","errorMessage":"it went wrong"}"#);
+        if word("stray") {
+            // A child in a session of its own, and a word to its group, which takes a watcher there with it.
+            std::process::Command::new("setsid").args(["sleep", "600"]).spawn().unwrap();
+            let group = "kill -TERM 0";
+            std::process::Command::new("sh").args(["-c", group]).status().unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        } else if word("fail") {
+            exchange(
+                "POST",
+                &format!("invocation/{id}/error"),
+                r#"{"errorType":"Wrong","errorMessage":"it went wrong"}"#,
+            );
         } else if word("exit") {
             std::process::exit(3);
         } else if word("sleep") {
@@ -55,13 +81,34 @@ fn main() {
                     break;
                 }
             }
+        } else if word("flood") {
+            for _ in 0..8 {
+                std::io::stdout().write_all(&vec![b'x'; 1 << 20]).unwrap();
+            }
+            println!();
+            respond("\"flooded\"");
+        } else if word("child") {
+            let own = std::env::current_exe().unwrap();
+            let mut child = std::process::Command::new(own).env("INIT", "child").spawn().unwrap();
+            respond(&format!("\"{:?}\"", child.wait()));
+        } else if word("modes") {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            respond(&format!("\"{:o} {:o}\"", mode("."), mode("bootstrap")));
         } else if word("variables") {
-            let lines: Vec<String> = std::env::vars().map(|(name, value)| format!("{name:?}:{value:?}")).collect();
+            let lines: Vec<String> =
+                std::env::vars().map(|(name, value)| format!("{name:?}:{value:?}")).collect();
             respond(&format!("{{{}}}", lines.join(",")));
         } else if word("web") {
-            respond(r#"{"statusCode":201,"headers":{"X-Own":"1","Access-Control-Allow-Origin":"http://own"},"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true}"#);
+            respond(
+                r#"{"statusCode":201,"headers":{"X-Own":"1","Access-Control-Allow-Origin":"http://own"},"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true}"#,
+            );
         } else if word("flaky") && count < 3 {
-            exchange("POST", &format!("invocation/{id}/error"), r#"{"errorType":"Again","errorMessage":"not yet"}"#);
+            exchange(
+                "POST",
+                &format!("invocation/{id}/error"),
+                r#"{"errorType":"Again","errorMessage":"not yet"}"#,
+            );
         } else {
             respond(&format!(r#"{{"count":{count},"process":{},"event":{event}}}"#, std::process::id()));
         }

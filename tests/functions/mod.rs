@@ -26,7 +26,7 @@ const ACCOUNT: &str = "123456789012";
 struct Scene {
     session: Session,
     aws: Signer,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -37,9 +37,14 @@ impl Scene {
             Options { data: folder.path().join("data"), port: None, latency: Duration::ZERO, accounts };
         let session = Session::serve(options).await.unwrap();
         let aws = Signer::of(&session.endpoints.aws, ACCOUNT);
-        let scene = Self { session, aws, _folder: folder };
+        let scene = Self { session, aws, folder };
         scene.role("runner", "lambda.amazonaws.com").await;
         scene
+    }
+
+    /// Where the sandbox's data lies.
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     async fn role(&self, name: &str, service: &str) {

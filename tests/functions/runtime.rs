@@ -82,6 +82,30 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn between_events_a_process_stands_still_and_what_it_prints_is_bounded() {
+    let scene = Scene::new().await;
+    scene.function("still", &json!({})).await;
+    let first = scene.invoke("still", &json!({})).await.good();
+    if cfg!(target_os = "linux") {
+        let stat = format!("/proc/{}/stat", first["process"]);
+        eventually(async || std::fs::read_to_string(&stat).unwrap().contains(") T ").then_some(())).await;
+    }
+    let second = scene.invoke("still", &json!({})).await.good();
+    assert_eq!((&second["count"], &second["process"]), (&json!(2), &first["process"]));
+    let modes = scene.invoke("still", &json!({ "do": "modes" })).await.good();
+    assert_eq!(modes, "555 555", "what it consists of is not written to");
+    // What is printed beyond a megabyte is lost, and is nowhere.
+    assert_eq!(scene.invoke("still", &json!({ "do": "flood" })).await.good(), "flooded");
+    let group = json!({ "logGroupName": "/aws/lambda/still", "filterPattern": "xxx" });
+    let found = scene.logs("FilterLogEvents", &group).await.good();
+    let printed = found["events"][0]["message"].as_str().unwrap().len();
+    assert!((1 << 19..=1 << 20).contains(&printed), "{printed}");
+    let left = std::fs::read_dir(scene.data().join("functions")).unwrap().map(|entry| entry.unwrap());
+    assert!(left.into_iter().all(|entry| entry.file_type().unwrap().is_dir()));
+    scene.session.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_goes_wrong_is_told_as_lambda_tells_it() {
     let scene = Scene::new().await;
     scene.function("wrong", &json!({ "Timeout": 1 })).await;
@@ -121,6 +145,8 @@ async fn what_goes_wrong_is_told_as_lambda_tells_it() {
         ready(&scene.aws, "wrong").await;
         let (told, _) = failed(json!({ "do": "hog" })).await;
         assert_eq!(told["errorType"], "Runtime.OutOfMemory", "{told}");
+        let (told, _) = failed(json!({ "do": "child" })).await;
+        assert_eq!(told["errorType"], "Runtime.OutOfMemory", "its child's memory is its own: {told}");
     }
 
     for (init, wanted) in [("exit", "Runtime exited with error: exit status 7"), ("error", "not set up")] {

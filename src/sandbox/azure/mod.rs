@@ -22,6 +22,7 @@ mod wire;
 use http::{Method, header};
 
 use super::{AZURE_TENANT, AZURE_TOKEN, Request, Response, World};
+pub use vision::Look;
 use wire::{Answer, Call, Refusal, Reply};
 
 /// Answers one request.

@@ -1,14 +1,16 @@
 //! A function's archive, unpacked, and whether its `bootstrap` can run here.
+//!
+//! On Lambda `/var/task` cannot be written to. Here its files and folders have no mode that allows it, which holds
+//! everyone but root.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read as _};
 use std::path::Path;
 
 use super::instance::Failure;
+use crate::sandbox::aws::MOST_UNPACKED;
 use crate::sandbox::files;
 
-/// An archive unpacks to no more, in bytes.
-const MOST_UNPACKED: u64 = 250 * 1024 * 1024;
 /// Machines in an ELF file's header, and Lambda's names for them.
 const MACHINES: [(u16, &str); 2] = [(62, "x86_64"), (183, "arm64")];
 
@@ -21,10 +23,17 @@ pub(super) fn unpack(code: &[u8], root: &Path) -> Result<(), Failure> {
         Failure::new("Runtime.InvalidArchive", &format!("the archive cannot be unpacked: {error}"))
     };
     let fresh = root.with_extension("new");
-    if fresh.exists() {
-        fs::remove_dir_all(&fresh).map_err(|error| bad(&error))?;
+    let done = clear(&fresh).map_err(|error| bad(&error)).and_then(|()| fill(code, &fresh, &bad));
+    let done = done.and_then(|()| fs::rename(&fresh, root).map_err(|error| bad(&error)));
+    if done.is_err() {
+        // What is left of it would only take up room.
+        let _ = clear(&fresh);
     }
-    files::folder(&fresh).map_err(|error| bad(&error))?;
+    done
+}
+
+fn fill(code: &[u8], fresh: &Path, bad: &dyn Fn(&dyn std::error::Error) -> Failure) -> Result<(), Failure> {
+    files::folder(fresh).map_err(|error| bad(&error))?;
     let mut archive = zip::ZipArchive::new(Cursor::new(code)).map_err(|error| bad(&error))?;
     let mut left = MOST_UNPACKED;
     for index in 0..archive.len() {
@@ -40,27 +49,57 @@ pub(super) fn unpack(code: &[u8], root: &Path) -> Result<(), Failure> {
         if let Some(folder) = path.parent() {
             files::folder(folder).map_err(|error| bad(&error))?;
         }
-        let written = write(&mut entry, &path, left, mode).map_err(|error| bad(&error))?;
-        left = left.checked_sub(written).filter(|left| *left > 0).ok_or_else(|| {
-            Failure::new(
-                "Runtime.InvalidArchive",
-                &format!("Unzipped size must be smaller than {MOST_UNPACKED} bytes"),
-            )
-        })?;
+        // No entry is larger than it says: the archive was let in by what it says.
+        let most = left.min(entry.size().saturating_add(1));
+        let written = write(&mut entry, &path, most, mode).map_err(|error| bad(&error))?;
+        left = left.checked_sub(written).filter(|left| *left > 0 && written <= entry.size()).ok_or_else(
+            || {
+                Failure::new(
+                    "Runtime.InvalidArchive",
+                    &format!("Unzipped size must be smaller than {MOST_UNPACKED} bytes"),
+                )
+            },
+        )?;
     }
-    fs::rename(&fresh, root).map_err(|error| bad(&error))
+    folders(fresh, 0o555).map_err(|error| bad(&error))
+}
+
+/// Removes a folder, if it is there, with whatever cannot be written to in it.
+pub(super) fn clear(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    folders(folder, 0o700)?;
+    fs::remove_dir_all(folder)
+}
+
+/// Gives a folder and those below it a mode.
+fn folders(folder: &Path, mode: u32) -> io::Result<()> {
+    // Those on top first where they are opened, last where they are closed: what is closed is not walked through.
+    let opens = mode & 0o200 != 0;
+    for entry in walkdir::WalkDir::new(folder).contents_first(!opens) {
+        let entry = entry?;
+        if entry.file_type().is_dir() {
+            allow(entry.path(), mode)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn allow(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn allow(_path: &Path, _mode: u32) -> io::Result<()> {
+    Ok(())
 }
 
 fn write(entry: &mut impl io::Read, path: &Path, most: u64, mode: u32) -> io::Result<u64> {
-    let mut file = File::create(path)?;
-    let written = io::copy(&mut entry.take(most), &mut file)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
-    }
-    #[cfg(not(unix))]
-    let _ = mode;
+    let written = io::copy(&mut entry.take(most), &mut File::create(path)?)?;
+    allow(path, (mode & 0o555) | 0o444)?;
     Ok(written)
 }
 
@@ -122,6 +161,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         let done = unpack(&archive(name, mode, content), &root).and_then(|()| check(&root, architecture));
+        assert!(!root.with_extension("new").exists(), "what is no use is left behind");
+        clear(&root).unwrap();
+        assert!(!root.exists());
         done.map_or_else(|failure| failure.message, |()| "runs".to_owned())
     }
 

@@ -1,8 +1,6 @@
 //! One process of a function, and how an event goes through it.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,18 +8,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::output::Output;
 use super::process::{Lifelines, Process};
 use super::runtime_api::{RuntimeApi, Told, Work};
 use super::{Variables, environment, nothing};
+use crate::sandbox::World;
 use crate::sandbox::aws::{self, Invocation, MOST_PAYLOAD, Outcome};
-use crate::sandbox::{World, files};
 
 /// A process has so long to start, before the time of its first event begins to run.
 const STARTING: Duration = Duration::from_secs(10);
 /// How often its memory is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// So much of what is printed during one event is kept, in bytes.
-const MOST_PRINTED: u64 = 1024 * 1024;
 
 /// Why an event fails that is no fault of the function's own words: Lambda's kind of error, and its message.
 #[derive(Debug)]
@@ -45,7 +42,11 @@ pub(super) struct Instance {
     api: RuntimeApi,
     stream: String,
     output: Output,
+    /// What it may use, in kilobytes, and the most that it was seen to use.
+    memory_kb: (u64, u64),
     born: Instant,
+    /// When the time of its last event is over: whoever does not wait for another by then is stuck.
+    over: Instant,
     /// Whether it has said that it waits.
     ready: bool,
     /// Whether it may get another event.
@@ -64,8 +65,7 @@ impl Instance {
     /// Starts a process.
     pub(super) async fn start(
         invocation: &Invocation,
-        root: PathBuf,
-        folder: &Path,
+        root: &Path,
         mut variables: Variables,
         lifelines: &Arc<Lifelines>,
     ) -> Result<Self, Failure> {
@@ -74,16 +74,18 @@ impl Instance {
         };
         let api = RuntimeApi::open().await.map_err(failed)?;
         variables.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), api.address.to_string());
-        let output = Output::open(&folder.join(format!("{}.log", invocation.request_id))).map_err(failed)?;
-        let printed = output.file.try_clone().map_err(failed)?;
-        let process = Process::start(&root, variables, printed, lifelines).map_err(failed)?;
+        let (output, printed) = Output::open().map_err(failed)?;
+        let process = Process::start(root, variables, printed, lifelines).map_err(failed)?;
+        api.serves(&process.group);
         Ok(Self {
             serves: serves(invocation),
             process,
             api,
             stream: environment::stream(&invocation.version, &invocation.request_id),
             output,
+            memory_kb: (u64::from(invocation.memory_mb) * 1024, 0),
             born: Instant::now(),
+            over: Instant::now() + STARTING,
             ready: false,
             usable: true,
         })
@@ -108,6 +110,12 @@ impl Instance {
         self.usable && self.process.is_alive()
     }
 
+    /// Whether it has answered, and goes on with something else for longer than its event could have taken: Lambda would
+    /// have ended it.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.api.is_resting() && Instant::now() > self.over
+    }
+
     /// Runs one event; `started` says when the process was started, if it was for this event.
     pub(super) async fn run(
         &mut self,
@@ -119,6 +127,7 @@ impl Instance {
         let mut end = self.wait_until_ready().await;
         let init_ms = started.map(|since| since.elapsed().as_secs_f64() * 1000.0);
         let from = Instant::now();
+        self.over = from + limit;
         if matches!(end, End::Told(Told::Ready) | End::TimedOut) {
             let ready = matches!(end, End::Told(Told::Ready));
             end = self.give(invocation, from + limit, ready).await;
@@ -126,9 +135,10 @@ impl Instance {
         let took = from.elapsed();
         let mut outcome = Outcome { init_ms, ..nothing(began, &self.stream) };
         outcome.duration_ms = took.as_secs_f64() * 1000.0;
-        outcome.used_mb = self.process.memory_kb().map_or(0, |(_, most)| most.div_ceil(1024));
+        self.is_beyond_memory();
+        outcome.used_mb = self.memory_kb.1.div_ceil(1024);
         self.conclude(invocation, end, &mut outcome);
-        outcome.printed = self.output.read().unwrap_or_default();
+        outcome.printed = self.output.take();
         outcome
     }
 
@@ -137,11 +147,21 @@ impl Instance {
         if self.ready {
             return End::Told(Told::Ready);
         }
-        let end = tokio::select! {
-            biased;
-            told = self.api.told.recv() => told.map(End::Told),
-            status = self.process.end() => Some(End::Exited(status)),
-            () = tokio::time::sleep(STARTING) => Some(End::TimedOut),
+        let until = tokio::time::Instant::now() + STARTING;
+        let mut looks = tokio::time::interval(LOOK);
+        let end = loop {
+            tokio::select! {
+                biased;
+                told = self.api.told.recv() => break told.map(End::Told),
+                status = self.process.end() => break Some(End::Exited(status)),
+                () = tokio::time::sleep_until(until) => break Some(End::TimedOut),
+                _ = looks.tick() => {
+                    if self.is_beyond_memory() {
+                        break Some(End::OutOfMemory);
+                    }
+                }
+                never = self.output.keep() => match never {},
+            }
         };
         self.ready = matches!(end, Some(End::Told(Told::Ready)));
         end.unwrap_or(End::TimedOut)
@@ -160,7 +180,6 @@ impl Instance {
             return End::Exited(ExitStatus::default());
         }
         self.ready = false;
-        let most_kb = u64::from(invocation.memory_mb) * 1024;
         let mut looks = tokio::time::interval(LOOK);
         let mut waiting = ready;
         loop {
@@ -175,12 +194,21 @@ impl Instance {
                 status = self.process.end() => return End::Exited(status),
                 () = tokio::time::sleep_until(until.into()) => return End::TimedOut,
                 _ = looks.tick() => {
-                    if self.process.memory_kb().is_some_and(|(now, _)| now > most_kb) {
+                    if self.is_beyond_memory() {
                         return End::OutOfMemory;
                     }
                 }
+                never = self.output.keep() => match never {},
             }
         }
+    }
+
+    /// Looks at its memory.
+    fn is_beyond_memory(&mut self) -> bool {
+        let (may, most) = &mut self.memory_kb;
+        let (now, peak) = self.process.group.memory_kb(*may);
+        *most = (*most).max(now).max(peak);
+        now > *may
     }
 
     /// Says what the end means. A process that did not end an event in order is ended itself.
@@ -255,36 +283,5 @@ fn told(status: ExitStatus) -> String {
     match status.code() {
         Some(0) | None => "Runtime exited without providing a reason".to_owned(),
         Some(code) => format!("Runtime exited with error: exit status {code}"),
-    }
-}
-
-/// What a process prints goes to a file: what it printed before it answered is there when the answer is.
-#[derive(Debug)]
-struct Output {
-    file: File,
-    path: PathBuf,
-    read: u64,
-}
-
-impl Output {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        Ok(Self { file: files::append(path)?, path: path.to_owned(), read: 0 })
-    }
-
-    /// The lines that came since the last look.
-    fn read(&mut self) -> std::io::Result<Vec<String>> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(self.read))?;
-        let mut bytes = Vec::new();
-        (&mut file).take(MOST_PRINTED).read_to_end(&mut bytes)?;
-        // What is beyond is left out.
-        self.read = file.metadata()?.len();
-        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -1,14 +1,17 @@
 //! Functions as processes: each invocation is run by the `bootstrap` of the function's own archive, through Lambda's
 //! Runtime API, with temporary keys of the function's role.
 //!
-//! A process serves one version of a function, one event at a time, and is kept for the next. It lives no longer than
-//! this server, however that ends: each is held by a lifeline (see `process`). Absences: isolation (a function is a
-//! process of whoever runs the sandbox, with the machine's files and network), foreign architectures, layers and
-//! extensions, a limit on `/tmp`; the memory limit is watched, and that on Linux alone.
+//! A process serves one version of a function, one event at a time, and is kept for the next; until that comes it is
+//! stopped, as Lambda freezes it. It lives no longer than this server, however that ends: each is held by a lifeline (see
+//! `process`). Absences: isolation (a function is a process of whoever runs the sandbox, with the machine's files and
+//! network), foreign architectures, layers and extensions, a limit on `/tmp`; the memory limit is watched, and that on
+//! Linux alone; a child that makes itself a group of its own is not stopped between events.
 
 mod archive;
 mod environment;
+mod group;
 mod instance;
+mod output;
 mod process;
 mod runtime_api;
 
@@ -36,6 +39,10 @@ const MOST_IDLE: usize = 16;
 const IDLE: Duration = Duration::from_mins(10);
 /// How often idle processes are looked over, if nothing else happens.
 const PRUNING: Duration = Duration::from_secs(30);
+/// What cannot be written is tried again after such a time, and then after twice that, and so on.
+const PAUSE: Duration = Duration::from_secs(1);
+/// But not later than after this.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A role's temporary keys are good for so long.
 const KEYS: SignedDuration = SignedDuration::from_hours(1);
 /// A process gets no more events well before its keys end: no function runs longer than 15 minutes.
@@ -45,7 +52,7 @@ const LIFE: Duration = Duration::from_mins(40);
 #[derive(Debug)]
 pub(super) struct Runner {
     endpoints: Endpoints,
-    /// Archives unpacked, and what processes print.
+    /// Archives unpacked.
     folder: PathBuf,
     idle: Mutex<Vec<(Instant, Instance)>>,
     lifelines: Arc<Lifelines>,
@@ -60,9 +67,7 @@ pub(super) struct Runner {
 impl Runner {
     /// Runs functions whose clouds are at these endpoints. The folder is emptied: it is a cache.
     pub(super) fn new(endpoints: Endpoints, folder: PathBuf) -> std::io::Result<Self> {
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
+        archive::clear(&folder)?;
         super::files::folder(&folder)?;
         Ok(Self {
             endpoints,
@@ -75,10 +80,11 @@ impl Runner {
         })
     }
 
-    /// Ends every process.
+    /// Ends every process, and removes the folder: whoever empties the sandbox's may not have to do with what is closed.
     pub(super) fn stop(&self) {
         self.idle().clear();
         self.lifelines.cut_all();
+        let _ = archive::clear(&self.folder);
     }
 
     /// Runs a function once.
@@ -121,6 +127,7 @@ impl Runner {
             since.elapsed() < IDLE
                 && instance.age() < LIFE
                 && instance.is_usable()
+                && !instance.is_stuck()
                 && instance.is_current(world)
         });
     }
@@ -139,8 +146,12 @@ impl Runner {
             let keys = aws::assume(world, &invocation.role, &invocation.name, KEYS);
             (code, keys)
         });
-        let (Some(code), Some(keys)) = prepared.unwrap_or_default() else {
-            return Err(Failure::new("Runtime.InvalidEntrypoint", "the code or the role is gone"));
+        let prepared = prepared.await.and_then(Result::ok).unwrap_or_default();
+        let (Some(code), Some(keys)) = prepared else {
+            return Err(Failure::new(
+                "Runtime.InvalidEntrypoint",
+                "the code or the role is gone, or nothing can be written",
+            ));
         };
         let _alone = self.starting.lock().await;
         let root = self.folder.join(&invocation.code);
@@ -154,7 +165,7 @@ impl Runner {
             .await
             .unwrap_or_else(|_| Err(Failure::new("Runtime.Unknown", "the archive cannot be read")))?;
         let variables = environment::variables(invocation, &keys, &self.endpoints, &root);
-        Instance::start(invocation, root, &self.folder, variables, &self.lifelines).await
+        Instance::start(invocation, &root, variables, &self.lifelines).await
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Instance)>> {
@@ -184,21 +195,35 @@ fn nothing(began: Timestamp, stream: &str) -> Outcome {
 
 /// Runs what is queued, as it falls due, until told to stop.
 pub(super) async fn deliver(shared: Arc<Shared>, runner: Arc<Runner>, mut stop: watch::Receiver<bool>) {
+    let mut pause = PAUSE;
     loop {
         let due = shared.act(|world| {
             runner.prune(world);
             let busy = runner.busy();
-            aws::due(world, &|key| busy.contains(key))
+            aws::due(world, runner.places.available_permits(), &|key| busy.contains(key))
         });
-        // The world is closed.
-        let Some((due, next)) = due else { return };
+        let (due, next) = match due.await {
+            // The world is closed.
+            None => return,
+            Some(Ok(due)) => {
+                pause = PAUSE;
+                due
+            }
+            // Nothing can be written: what is due is asked for again, but not at once, whoever else wakes this.
+            Some(Err(_)) => {
+                tokio::select! {
+                    () = tokio::time::sleep(longer(&mut pause)) => continue,
+                    _ = stop.changed() => return,
+                }
+            }
+        };
         for invocation in due {
             let Then::Queue(key) = invocation.then.clone() else { continue };
             runner.busy().insert(key.clone());
             let (shared, runner) = (Arc::clone(&shared), Arc::clone(&runner));
             tokio::spawn(async move {
                 let outcome = runner.run(&shared, &invocation).await;
-                shared.act(|world| aws::complete(world, &invocation, &outcome));
+                settle(&shared, &invocation, &outcome).await;
                 runner.busy().remove(&key);
                 shared.wake.notify_one();
             });
@@ -213,6 +238,26 @@ pub(super) async fn deliver(shared: Arc<Shared>, runner: Arc<Runner>, mut stop: 
             _ = stop.changed() => return,
         }
     }
+}
+
+/// Records what came of an event. Until that can be written the event stays one that is being run: it is not run again
+/// for want of a place on a disk.
+async fn settle(shared: &Shared, invocation: &Invocation, outcome: &Outcome) {
+    let mut pause = PAUSE;
+    if outcome.throttled {
+        // It has not run: nothing is to be recorded, but all places are taken for now.
+        return tokio::time::sleep(pause).await;
+    }
+    while let Some(Err(_)) = shared.act(|world| aws::complete(world, invocation, outcome)).await {
+        tokio::time::sleep(longer(&mut pause)).await;
+    }
+}
+
+/// The pause, which is twice as long the next time, within bounds.
+fn longer(pause: &mut Duration) -> Duration {
+    let now = *pause;
+    *pause = (now * 2).min(LONGEST_PAUSE);
+    now
 }
 
 /// Variables of a process.

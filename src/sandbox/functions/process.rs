@@ -1,50 +1,68 @@
-//! A process, and the lifeline that it hangs on.
+//! A process with all that it has started, and the lifeline that they hang on.
 //!
-//! The process is started by a shell that leaves a watcher behind in the same group: it reads a pipe whose other end
-//! this process alone holds, and when that closes, by being dropped or because this process died of anything at all,
-//! it kills the group. So no function outlives the sandbox, and none needs to be asked to end.
+//! The process leads a group of its own, which is signalled as one. What has left the group is known by a mark in its
+//! environment, which children inherit: on Linux, whatever bears it is ended with the process. Beside each stands a
+//! watcher, in another group, out of the function's reach: it reads a pipe whose other end this process alone holds, and
+//! when that closes without a word, because this process died of anything at all, it does the same. So no function
+//! outlives the sandbox, and none needs to be asked to end.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
+use std::io::{self, PipeWriter, Write as _};
 use std::path::Path;
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::Variables;
+use super::group::Group;
 
-/// Becomes the bootstrap, with a watcher beside it.
-const SCRIPT: &str = "exec 3<&0 </dev/null; { read -r line; kill -KILL 0; } <&3 3<&- & exec ./bootstrap 3<&-";
+/// Becomes the bootstrap, once it is told that its watcher stands.
+const SCRIPT: &str = "read -r go && exec ./bootstrap </dev/null";
+/// Ends the group `$1`, and whatever has the mark `$2` in its environment.
+const WATCHER: &str = r#"read -r done && exit
+kill -KILL "-$1"
+for again in 1 2 3 4 5; do
+    for path in $(grep -lsF -e "$2" /proc/[0-9]*/environ); do
+        path=${path#/proc/}
+        kill -KILL "${path%/environ}"
+    done
+done"#;
+/// The variable that marks what a process has started: no two processes have the same stream.
+const MARK: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
 
 /// The lifelines of all processes.
 #[derive(Debug, Default)]
 pub(super) struct Lifelines {
-    held: Mutex<HashMap<u64, ChildStdin>>,
+    held: Mutex<HashMap<u64, (Arc<Group>, ChildStdin)>>,
     next: AtomicU64,
 }
 
 impl Lifelines {
     /// Ends every process.
     pub(super) fn cut_all(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let all = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        all.values().for_each(|(group, _)| group.kill());
     }
 
-    fn cut(&self, id: u64) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    fn hold(&self, group: &Arc<Group>, line: ChildStdin) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let held = (Arc::clone(group), line);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(id, held);
+        id
+    }
+
+    fn release(&self, id: u64) -> Option<ChildStdin> {
+        Some(self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)?.1)
     }
 }
 
 /// A process that runs until it ends, or this is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
-    id: u64,
-    lifelines: Arc<Lifelines>,
-    /// The system's number of it.
-    pub(super) number: u32,
-    /// How it ended, once it has.
+    pub(super) group: Arc<Group>,
+    /// How it ended, once it has, and all that it had started with it.
     pub(super) ended: watch::Receiver<Option<ExitStatus>>,
 }
 
@@ -53,9 +71,10 @@ impl Process {
     pub(super) fn start(
         root: &Path,
         variables: Variables,
-        output: File,
+        output: PipeWriter,
         lifelines: &Arc<Lifelines>,
     ) -> io::Result<Self> {
+        let mark = format!("{MARK}={}", variables.get(MARK).map(String::as_str).unwrap_or_default());
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT]).current_dir(root).env_clear().envs(variables);
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
@@ -63,22 +82,38 @@ impl Process {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
-        let number = child.id();
-        let id = lifelines.next.fetch_add(1, Ordering::Relaxed);
-        if let Some(line) = child.stdin.take() {
-            lifelines.held.lock().unwrap_or_else(PoisonError::into_inner).insert(id, line);
-        }
+        // Until it is told to go on it waits, and ends if this process does.
+        let go = child.stdin.take();
+        let group = Arc::new(Group::new(child.id(), mark));
+        let mut watcher = match watcher(&group) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                group.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
+        let line = watcher.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let id = lifelines.hold(&group, line);
         let (tell, ended) = watch::channel(None);
+        let (held, all) = (Arc::clone(&group), Arc::clone(lifelines));
         std::thread::Builder::new().name("function".to_owned()).spawn(move || {
-            let status = child.wait();
+            let status = held.wait(&mut child);
+            // The watcher is told that there is nothing left to do.
+            if let Some(mut line) = all.release(id) {
+                let _ = line.write_all(b"done\n");
+            }
+            let _ = watcher.wait();
             let _ = tell.send(Some(status.unwrap_or_default()));
         })?;
-        Ok(Self { id, lifelines: Arc::clone(lifelines), number, ended })
+        let process = Self { group, ended };
+        go.ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"go\n")?;
+        Ok(process)
     }
 
     /// Ends it.
     pub(super) fn kill(&self) {
-        self.lifelines.cut(self.id);
+        self.group.kill();
     }
 
     /// Whether it runs.
@@ -92,20 +127,20 @@ impl Process {
         let status = ended.wait_for(Option::is_some).await.ok().and_then(|status| *status);
         status.unwrap_or_default()
     }
-
-    /// The memory that it has now and the most that it has had, in kilobytes; nothing where that cannot be told.
-    pub(super) fn memory_kb(&self) -> Option<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.number)).ok()?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim().split(' ').next()?.parse::<u64>().ok()
-        };
-        Some((field("VmRSS:")?, field("VmHWM:")?))
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn watcher(group: &Group) -> io::Result<Child> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", WATCHER, "watcher", &group.number().to_string(), group.mark()]);
+    command.current_dir("/").env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.spawn()
 }

@@ -1,11 +1,15 @@
 //! Lambda's Runtime API, as one process is served: `GET …/invocation/next`, and how it answers.
 //!
+//! A process that waits for its next event does not run meanwhile: it is stopped until the event is there, as Lambda
+//! freezes it. What it had begun beside its answer goes on then, or never.
+//!
 //! Absences: streamed responses (they are collected), extensions, telemetry.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex as Plain, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as Plain, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -17,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::group::Group;
 use crate::sandbox::Response;
 use crate::sandbox::aws::MOST_PAYLOAD;
 
@@ -54,12 +59,20 @@ pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     pub(super) work: mpsc::Sender<Work>,
     pub(super) told: mpsc::Receiver<Told>,
+    side: Arc<Side>,
     server: JoinHandle<()>,
 }
 
+#[derive(Debug)]
 struct Side {
     work: Mutex<mpsc::Receiver<Work>>,
     told: mpsc::Sender<Told>,
+    /// Whom it serves.
+    group: OnceLock<Arc<Group>>,
+    /// Whether an event was handed over already.
+    begun: AtomicBool,
+    /// Whether the process waits for an event.
+    resting: AtomicBool,
     /// The event that the process has.
     current: Plain<Option<String>>,
 }
@@ -71,9 +84,26 @@ impl RuntimeApi {
         let address = listener.local_addr()?;
         let (work, given) = mpsc::channel(1);
         let (tell, told) = mpsc::channel(4);
-        let side = Side { work: Mutex::new(given), told: tell, current: Plain::new(None) };
-        let server = tokio::spawn(serve(listener, Arc::new(side)));
-        Ok(Self { address, work, told, server })
+        let side = Arc::new(Side {
+            work: Mutex::new(given),
+            told: tell,
+            group: OnceLock::new(),
+            begun: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
+            current: Plain::new(None),
+        });
+        let server = tokio::spawn(serve(listener, Arc::clone(&side)));
+        Ok(Self { address, work, told, side, server })
+    }
+
+    /// Says whom it serves.
+    pub(super) fn serves(&self, group: &Arc<Group>) {
+        let _ = self.side.group.set(Arc::clone(group));
+    }
+
+    /// Whether the process waits for an event.
+    pub(super) fn is_resting(&self) -> bool {
+        self.side.resting.load(Ordering::Relaxed)
     }
 }
 
@@ -133,7 +163,13 @@ async fn answer(side: &Side, request: http::Request<Incoming>) -> Response {
 
 async fn next(side: &Side) -> Response {
     tell(side, Told::Ready).await;
-    let Some(work) = side.work.lock().await.recv().await else { return status(500, "Shutdown") };
+    let mut given = side.work.lock().await;
+    let work = match given.try_recv() {
+        Ok(work) => Some(work),
+        Err(_) => rest(side, given.recv()).await,
+    };
+    drop(given);
+    let Some(work) = work else { return status(500, "Shutdown") };
     *current(side) = Some(work.request_id.clone());
     let response = http::Response::builder()
         .status(StatusCode::OK)
@@ -144,6 +180,18 @@ async fn next(side: &Side) -> Response {
         .header("lambda-runtime-trace-id", trace(&work))
         .body(work.payload);
     response.unwrap_or_else(|_| status(500, "Unsendable"))
+}
+
+/// Waits while the process is stopped. Before its first event it is not: that one is on its way.
+async fn rest<T>(side: &Side, work: impl Future<Output = Option<T>>) -> Option<T> {
+    side.resting.store(true, Ordering::Relaxed);
+    let group = side.group.get().filter(|_| side.begun.load(Ordering::Relaxed));
+    group.iter().for_each(|group| group.stop());
+    let work = work.await;
+    group.iter().for_each(|group| group.go_on());
+    side.begun.store(true, Ordering::Relaxed);
+    side.resting.store(false, Ordering::Relaxed);
+    work
 }
 
 /// A trace that nobody follows: `Root=1-TIME-ID;Parent=…;Sampled=0`.

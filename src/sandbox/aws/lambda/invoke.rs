@@ -256,7 +256,7 @@ pub fn complete(world: &mut World, invocation: &Invocation, outcome: &Outcome) -
         }
         Then::Web(waiting) => apigateway::complete(world, waiting, outcome),
         Then::Queue(key) => {
-            queue::done(world, key, outcome.error.is_none() && !outcome.throttled, outcome.throttled);
+            queue::done(world, key, outcome.error.is_none());
             empty(200)
         }
     }

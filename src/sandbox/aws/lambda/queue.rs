@@ -58,8 +58,13 @@ pub(in crate::sandbox::aws) fn add(world: &mut World, arn: &str, payload: &Bytes
     world.wake();
 }
 
-/// The events that are due, less those that `busy` holds already, as invocations; and when the next is due.
-pub fn due(world: &mut World, busy: &dyn Fn(&str) -> bool) -> (Vec<Invocation>, Option<Timestamp>) {
+/// The events that are due, less those that `busy` holds already, as invocations, `most` of them; and when the next is due.
+/// Those for which there is no place now wait without being touched.
+pub fn due(
+    world: &mut World,
+    most: usize,
+    busy: &dyn Fn(&str) -> bool,
+) -> (Vec<Invocation>, Option<Timestamp>) {
     let now = world.now();
     let mut next: Option<Timestamp> = None;
     let mut found = Vec::new();
@@ -67,9 +72,18 @@ pub fn due(world: &mut World, busy: &dyn Fn(&str) -> bool) -> (Vec<Invocation>, 
         if busy(&key) {
             continue;
         }
+        if now.duration_since(queued.since) > LONGEST {
+            world.remove::<Queued>(&key);
+            continue;
+        }
         if queued.after > now {
             next = Some(next.map_or(queued.after, |next| next.min(queued.after)));
             continue;
+        }
+        if found.len() >= most {
+            // A place that is given free is told; this is for one that is taken and given free by others.
+            next = Some(now + PAUSE);
+            break;
         }
         let payload = Bytes::from(STANDARD.decode(&queued.payload).unwrap_or_default());
         let invocation = function::by_arn(world, &queued.arn).and_then(|(function, qualifier)| {
@@ -79,19 +93,17 @@ pub fn due(world: &mut World, busy: &dyn Fn(&str) -> bool) -> (Vec<Invocation>, 
             found.push(Invocation { request_id: queued.request_id.clone(), ..invocation });
         } else {
             // A function that is not there, or cannot be called, fails like one that was run.
-            done(world, &key, false, false);
+            done(world, &key, false);
         }
     }
     (found, next)
 }
 
-/// Ends a try of an event. One that was not tried at all, because too much ran, does not count.
-pub(super) fn done(world: &mut World, key: &str, succeeded: bool, throttled: bool) {
+/// Ends a try of an event.
+pub(super) fn done(world: &mut World, key: &str, succeeded: bool) {
     let Some(mut queued) = world.get::<Queued>(key) else { return };
     let now = world.now();
-    if !throttled {
-        queued.failures += 1;
-    }
+    queued.failures += 1;
     if succeeded || queued.failures > RETRIES || now.duration_since(queued.since) > LONGEST {
         world.remove::<Queued>(key);
         return;
@@ -100,4 +112,23 @@ pub(super) fn done(world: &mut World, key: &str, succeeded: bool, throttled: boo
     queued.after = now.saturating_add(pause).unwrap_or(now);
     world.put(key, &queued);
     world.wake();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Accounts, Clock};
+
+    #[test]
+    fn what_has_no_place_waits_without_being_written_anew() {
+        let mut world = World::new(Clock::Fixed(Timestamp::UNIX_EPOCH), 1, Accounts::default());
+        add(&mut world, "arn:aws:lambda:us-east-1:123456789012:function:f", &Bytes::from_static(b"{}"));
+        world.commit(|_, _| Ok(())).unwrap();
+        let (found, next) = due(&mut world, 0, &|_| false);
+        assert!(found.is_empty() && next.is_some());
+        world.commit(|_, _| panic!("nothing is to be written")).unwrap();
+        world.set_clock(Clock::Fixed(Timestamp::from_second(7 * 3600).unwrap()));
+        due(&mut world, 0, &|_| false);
+        assert!(world.list::<Queued>("").is_empty(), "it is too old");
+    }
 }

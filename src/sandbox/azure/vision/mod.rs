@@ -12,6 +12,7 @@ mod measure;
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use http::{Method, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -79,24 +80,62 @@ fn is_host(name: &str) -> bool {
     name.ends_with(".cognitiveservices.azure.com") || name.ends_with(".api.cognitive.microsoft.com")
 }
 
-/// Answers a request.
+/// A picture that somebody may have looked at. It is measured outside of the world: a large one takes a while, and the
+/// rest of the clouds does not wait for it.
+#[derive(Clone, Debug)]
+pub struct Look {
+    picture: Bytes,
+    features: BTreeSet<&'static str>,
+    id: String,
+}
+
+impl Look {
+    /// Measures the picture, and says what is in it.
+    pub fn answer(&self) -> Response {
+        let refused = |problem| match problem {
+            measure::Problem::Format => {
+                Refusal::image("InvalidImageFormat", "Input data is not a valid image.")
+            }
+            measure::Problem::TooSmall => {
+                Refusal::image("InvalidImageSize", "Image must be at least 50 pixels in width and height")
+            }
+            measure::Problem::TooLarge => {
+                Refusal::image("InvalidImageSize", "Image must not exceed 10000 pixels in width or height")
+            }
+        };
+        let reply = match measure::measure(&self.picture) {
+            Ok(picture) => Reply::json(200, analysis::write(&picture, &self.features, &self.id)),
+            Err(problem) => refused(problem).into(),
+        };
+        reply.header("apim-request-id", self.id.clone()).into()
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        let mut error = json!({ "code": refusal.code, "message": refusal.message });
+        if let Some(inner) = refusal.inner {
+            error["innererror"] = json!({ "code": inner, "message": refusal.message });
+        }
+        let reply = Self::json(refusal.status, json!({ "error": error }));
+        match refusal.retry_after_s {
+            Some(seconds) => reply.header("retry-after", seconds.to_string()),
+            None => reply,
+        }
+    }
+}
+
+/// Answers a request: at once where it is refused, otherwise with a [`Look`] to be taken.
 pub(super) fn handle(world: &mut World, request: &Request, host: Option<&str>, words: &[&str]) -> Response {
     let id = world.uuid();
-    let reply = match answer(world, request, host, words, &id) {
-        Ok(json) => Reply::json(200, json),
-        Err(refusal) => {
-            let mut error = json!({ "code": refusal.code, "message": refusal.message });
-            if let Some(inner) = refusal.inner {
-                error["innererror"] = json!({ "code": inner, "message": refusal.message });
-            }
-            let reply = Reply::json(refusal.status, json!({ "error": error }));
-            match refusal.retry_after_s {
-                Some(seconds) => reply.header("retry-after", seconds.to_string()),
-                None => reply,
-            }
+    match answer(world, request, host, words, &id) {
+        Ok(look) => {
+            let mut response = Response::default();
+            response.extensions_mut().insert(look);
+            response
         }
-    };
-    reply.header("apim-request-id", id).into()
+        Err(refusal) => Reply::from(refusal).header("apim-request-id", id).into(),
+    }
 }
 
 fn answer(
@@ -105,7 +144,7 @@ fn answer(
     host: Option<&str>,
     words: &[&str],
     id: &str,
-) -> Result<Json, Refusal> {
+) -> Result<Look, Refusal> {
     let (key, account) = account(world, request, host)?;
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -118,17 +157,7 @@ fn answer(
         return Err(absent());
     }
     take_turn(world, &key, &account)?;
-    let features = features(request)?;
-    let picture = measure::measure(body(request)?).map_err(|problem| match problem {
-        measure::Problem::Format => Refusal::image("InvalidImageFormat", "Input data is not a valid image."),
-        measure::Problem::TooSmall => {
-            Refusal::image("InvalidImageSize", "Image must be at least 50 pixels in width and height")
-        }
-        measure::Problem::TooLarge => {
-            Refusal::image("InvalidImageSize", "Image must not exceed 10000 pixels in width or height")
-        }
-    })?;
-    Ok(analysis::write(&picture, &features, id))
+    Ok(Look { features: features(request)?, picture: body(request)?.clone(), id: id.to_owned() })
 }
 
 /// The live account whose key the request bears, at a host that is the account's.
@@ -253,7 +282,7 @@ fn feature(word: &str) -> Result<&'static str, Refusal> {
 }
 
 /// The picture's bytes.
-fn body(request: &Request) -> Result<&[u8], Refusal> {
+fn body(request: &Request) -> Result<&Bytes, Refusal> {
     let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_lowercase();
     match media.as_str() {
