@@ -71,7 +71,9 @@ impl Group {
             if left.is_empty() {
                 break;
             }
-            left.into_iter().for_each(|number| send(number, false, Signal::End));
+            for number in left {
+                send(number, false, Signal::End);
+            }
         }
         let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
         *stands = false;

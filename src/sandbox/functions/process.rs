@@ -43,7 +43,9 @@ impl Lifelines {
     /// Ends every process.
     pub(super) fn cut_all(&self) {
         let all = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        all.values().for_each(|(group, _)| group.kill());
+        for (group, _) in all.values() {
+            group.kill();
+        }
     }
 
     fn hold(&self, group: &Arc<Group>, line: ChildStdin) -> u64 {

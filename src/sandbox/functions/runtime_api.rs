@@ -186,9 +186,13 @@ async fn next(side: &Side) -> Response {
 async fn rest<T>(side: &Side, work: impl Future<Output = Option<T>>) -> Option<T> {
     side.resting.store(true, Ordering::Relaxed);
     let group = side.group.get().filter(|_| side.begun.load(Ordering::Relaxed));
-    group.iter().for_each(|group| group.stop());
+    if let Some(group) = group {
+        group.stop();
+    }
     let work = work.await;
-    group.iter().for_each(|group| group.go_on());
+    if let Some(group) = group {
+        group.go_on();
+    }
     side.begun.store(true, Ordering::Relaxed);
     side.resting.store(false, Ordering::Relaxed);
     work

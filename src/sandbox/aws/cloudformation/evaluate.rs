@@ -400,11 +400,12 @@ mod tests {
     #[test]
     fn a_small_template_takes_no_endless_work() {
         // Each condition is ten times the one before, and each text twice the one inside.
-        let mut conditions = "Conditions: { C0: !Equals [a, a]".to_owned();
-        for n in 1..=15 {
+        let condition = |n: u32| {
             let ten = vec![format!("!Condition C{}", n - 1); 10].join(",");
-            conditions += &format!(", C{n}: !And [{ten}]");
-        }
+            format!(", C{n}: !And [{ten}]")
+        };
+        let conditions = (1..=15).map(condition).collect::<String>();
+        let conditions = format!("Conditions: {{ C0: !Equals [a, a]{conditions}");
         let text =
             (0..20).fold("x".to_owned(), |inner, _| format!("!Sub ['${{a}}${{a}}', {{ a: {inner} }}]"));
         let evaluate = |metadata: &str| {
