@@ -148,6 +148,9 @@ impl Draft<'_> {
                 self.adopt(before, edits, "its unfinished replacement is taken back".to_owned())
             }
             Whose::Ours => self.keep(live, before, edits),
+            Whose::OursUnrecorded if edits.iter().any(|edit| edit.forces_replacement) => {
+                self.recreate(live, before, edits)
+            }
             Whose::OursUnrecorded => {
                 let reason = "it bears this stack's mark, and the state did not know it".to_owned();
                 self.adopt(before, edits, reason)

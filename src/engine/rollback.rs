@@ -254,7 +254,13 @@ async fn unmake(
             return Err(Stay::Kept("it does not bear this run's mark any more".to_owned()));
         }
     }
-    if let Some(path) = wrote.and_then(|wrote| moved(task, wrote, &live)) {
+    let empty = Image { properties: Map::new(), ..Image::of(&live) };
+    let changed = match wrote {
+        Some(wrote) => moved(task, wrote, &live),
+        // It may be half made: then a place is as it was, or as in an empty one, or as it was to be.
+        None => neither(task, deed.intent.before.as_ref().unwrap_or(&empty), &live),
+    };
+    if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
     let task = Task { op: Op::Delete, before: Some(live), properties: Map::new(), ..task.clone() };
