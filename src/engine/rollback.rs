@@ -254,7 +254,7 @@ async fn unmake(
             return Err(Stay::Kept("it does not bear this run's mark any more".to_owned()));
         }
     }
-    let empty = Image { properties: Map::new(), ..Image::of(&live) };
+    let empty = Image { properties: normalise(task.schema, &Map::new()), ..Image::of(&live) };
     let changed = match wrote {
         Some(wrote) => moved(task, wrote, &live),
         // It may be half made: then a place is as it was, or as in an empty one, or as it was to be.

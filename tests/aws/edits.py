@@ -86,7 +86,7 @@ EDITS = {
     "public": lambda: s3.put_public_access_block(**SITE, PublicAccessBlockConfiguration={"BlockPublicAcls": False}),
     "policy": lambda: s3.put_bucket_policy(**SITE, Policy=json.dumps(EVERYTHING)),
     "object": lambda: s3.put_object(**SITE, Key="index.html", Body=b"defaced", ContentType="text/html; charset=utf-8",
-                                     CacheControl="public, max-age=0, must-revalidate"),
+                                     CacheControl="public, max-age=300"),
     "lost-object": lambda: s3.delete_object(**SITE, Key="error.html"),
     "stray-object": lambda: s3.put_object(**SITE, Key="stray.html", Body=b"stray"),
     "no-stray-object": take_stray,

@@ -142,7 +142,7 @@ fn reads_as_the_stack_says(found: &Value, home: &Path) {
         "objects": [
             "api.js", "app.js", "error.html", "icon.svg", "index.html", "picture.js", "recent.js", "style.css",
             "trouble.js", "view.js"],
-        "index": ["text/html; charset=utf-8", "public, max-age=0, must-revalidate", std::fs::read_to_string(home.join("site/index.html")).unwrap()],
+        "index": ["text/html; charset=utf-8", "public, max-age=300", std::fs::read_to_string(home.join("site/index.html")).unwrap()],
     });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&found[name], value, "{name}");

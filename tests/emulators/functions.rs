@@ -64,6 +64,7 @@ async fn stack(road: &Road, variables: &[(&str, &str)]) -> Stack {
         purpose: lambda::Purpose::ThisMachine,
         search_path: std::env::var_os("PATH"),
         cargo_home: None,
+        flags: lambda::Flags::default(),
         time_limit: Duration::from_mins(5),
     };
     let functions = parse(&BTreeMap::new()).functions;

@@ -130,11 +130,24 @@ impl Check<'_> {
         }
     }
 
-    /// Nothing is kept for want of an answer that the run had heard, and had written down before it went on.
+    /// Nothing is kept for want of an answer that the run had heard, and had written down before it went on; nor because
+    /// of somebody's change where nobody changed anything.
     pub fn for_cause(&mut self, kept: &[Kept], disturbed: &Ran) {
         // A disk that lied has forgotten what it was told.
         if matches!(self.mishap, Mishap::Disk(_, Damage::Lied)) {
             return;
+        }
+        let edited = match self.mishap {
+            Mishap::Request(_, blow) => {
+                matches!(
+                    blow,
+                    Blow::PolicyEdited | Blow::RoleEdited | Blow::KilledAndEdited | Blow::NameTaken
+                )
+            }
+            Mishap::Disk(..) => false,
+        };
+        for kept in kept.iter().filter(|kept| kept.why.starts_with("somebody") && !edited) {
+            self.fail("cause", format!("nobody changed {}, and it was kept: {}", kept.address, kept.why));
         }
         for kept in kept.iter().filter(|kept| kept.why.starts_with("no answer said")) {
             let (address, op) = (format!("{:?}", kept.address), format!("op: {:?},", kept.op));

@@ -163,9 +163,20 @@ fn flags_of_the_environment_let_no_folder_of_this_machine_into_the_program() {
     let main = "fn main() { shared::say(if cfg!(inherited) { dep::place() } else { \"no flags\" }) }";
     std::fs::write(lab.code("hello/src/main.rs"), main).unwrap();
     let _ = std::fs::remove_file(lab.code("Cargo.lock"));
-    let stack = "stack: lab\nclouds:\n  aws: { account: \"123456789012\", region: us-east-1 }\nresources:\n  role:\n    \
-                 type: AWS::IAM::Role\n    properties:\n      RoleName: lab\n      AssumeRolePolicyDocument: {}\n\
-                 functions:\n  hello: { package: hello, role: \"${role}\" }\n";
+    let stack = r#"stack: lab
+clouds:
+  aws: { account: "123456789012", region: us-east-1 }
+resources:
+  role:
+    type: AWS::IAM::Role
+    properties:
+      RoleName: lab
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }
+functions:
+  hello: { package: hello, role: "${role}" }
+"#;
     std::fs::write(lab.code("stack.yaml"), stack).unwrap();
     let target =
         format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUSTFLAGS", std::env::consts::ARCH.to_uppercase());
@@ -179,7 +190,7 @@ fn flags_of_the_environment_let_no_folder_of_this_machine_into_the_program() {
         let artifact = Artifact {
             digest: Digest(told[0]["digest"].as_str().unwrap().to_owned()),
             size: 0,
-            file: told[0]["file"].as_str().unwrap().into(),
+            file: lab.code(told[0]["file"].as_str().unwrap()),
         };
         assert_eq!(
             said(&artifact, lab.folder.path()),

@@ -35,6 +35,7 @@ functions:
     environment: { EDITION: "${var.edition}" }
     secrets: { TOKEN: "${var.token}" }
     files: { note.txt: hello }
+    smoke: { event: {} }
 "#;
 
 const TRUST: &str = r#"{ Version: "2012-10-17", Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" } }"#;
