@@ -9,7 +9,7 @@ use mcm::sandbox::{Fault, Trouble};
 use super::check::Broken;
 use super::disk::Damage;
 use super::life::{Job, Signal};
-use super::sweep::{Doing, Mishap, NO_FAULTS, Scenario, Tally, simulated};
+use super::sweep::{Doing, Mishap, NO_FAULTS, Scenario, Tally, is_long, simulated};
 use crate::support::{Random, number};
 
 /// So many requests and writes a second run has, about.
@@ -126,7 +126,9 @@ pub fn report(scenarios: &[Arc<Scenario>], pairs: u64) {
     let mishaps: Vec<Vec<Mishap>> = scenarios.iter().map(|scenario| scenario.mishaps()).collect();
     let (from, pairs) = match number("MCM_SEED") {
         Some(seed) => (seed, 1),
-        None => (u64::from(std::process::id()) << 20, number("MCM_PAIRS").unwrap_or(pairs)),
+        // The long form tries others each time.
+        None if is_long() => (u64::from(std::process::id()) << 20, number("MCM_PAIRS").unwrap_or(pairs)),
+        None => (0, number("MCM_PAIRS").unwrap_or(pairs)),
     };
     let (tally, next, met) = (Tally::default(), AtomicU64::new(0), AtomicUsize::new(0));
     let broken = std::sync::Mutex::new(Vec::new());
