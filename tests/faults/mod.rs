@@ -2,9 +2,10 @@
 //! of the trace is met with each fault that applies to it, in clouds and on a disk within this process. Afterwards
 //! the invariants must hold, and one plain `apply` must converge.
 //!
-//! `cargo test` tries one fault in sixty-seven. All of it, the mutants and the naive
-//! control: `cargo test --profile sweep --test suite faults:: -- --include-ignored --nocapture`. A try that breaks an
-//! invariant is named; `MCM_TRY=NAME` tries that one again, and says what the run said.
+//! `cargo test` tries one fault in sixty-seven. Five of six, two faults in a row, the races, the mutants and the naive
+//! control: `cargo test --profile sweep --test suite faults:: -- --include-ignored --nocapture`; with `MCM_LONG=1` the
+//! sixth of them, too. A try that breaks an invariant is named; `MCM_TRY=NAME` tries that one again, and says what the
+//! run said.
 
 mod blows;
 mod check;

@@ -9,7 +9,7 @@ use mcm::sandbox::{Fault, Trouble};
 use super::check::Broken;
 use super::disk::Damage;
 use super::life::{Job, Signal};
-use super::sweep::{Doing, Mishap, NO_FAULTS, Scenario, Tally, is_long, simulated};
+use super::sweep::{DAMAGES, Doing, Mishap, NO_FAULTS, Scenario, Tally, is_long, simulated};
 use crate::support::{Random, number};
 
 /// So many requests and writes a second run has, about.
@@ -59,14 +59,9 @@ impl<'a> Pair<'a> {
             }
             2 => Second::Stopped { request },
             _ => {
-                let all = [
-                    Damage::DeathBefore,
-                    Damage::DeathAfter,
-                    Damage::NoSpace,
-                    Damage::Broken,
-                    Damage::BrokenForEver,
-                    Damage::Torn,
-                ];
+                // What a disk lied about would need an excuse.
+                let all: Vec<Damage> =
+                    DAMAGES.iter().copied().filter(|damage| *damage != Damage::Lied).collect();
                 let write = usize::try_from(random.below(WRITES)).unwrap();
                 Second::Disk { write, damage: all[random.index(all.len())] }
             }

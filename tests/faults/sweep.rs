@@ -74,7 +74,8 @@ pub struct Tally {
     pub kept: Mutex<BTreeMap<String, usize>>,
 }
 
-const DAMAGES: &[Damage] = &[
+/// What can happen to a write.
+pub const DAMAGES: &[Damage] = &[
     Damage::DeathBefore,
     Damage::DeathAfter,
     Damage::NoSpace,
