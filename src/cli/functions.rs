@@ -12,9 +12,9 @@ use super::options::Variables;
 use super::survey::guard;
 use super::workspace::{Workspace, closest};
 use super::{Context, logs, reach, signals};
-use crate::lambda::{self, BuildError, Purpose, Settings};
+use crate::lambda::{self, BuildError, Flags, Purpose, Settings};
 use crate::model::{Action, Address, Artifact, Diagnostic, Function, Plan, Severity, Stack};
-use crate::provider::Router;
+use crate::provider::{Router, is_loopback};
 use crate::ui;
 use crate::ui::build::Progress;
 
@@ -217,17 +217,31 @@ pub(super) fn build(
     built?.map_err(|error| failed(&error))
 }
 
+/// What runs the functions. An emulator on this machine does so itself; any other endpoint may be AWS's own, such as that
+/// of a VPC.
+fn purpose(sandbox: bool, endpoint: Option<&str>) -> Purpose {
+    match endpoint {
+        Some(url) if is_loopback(url) => Purpose::ThisMachine,
+        None if sandbox => Purpose::ThisMachine,
+        Some(_) | None => Purpose::Lambda,
+    }
+}
+
 /// How functions are built: for AWS, or for an emulator that runs them on this machine.
 fn settings(workspace: &Workspace, stack: &Stack) -> Settings {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let endpoint = stack.clouds.aws.as_ref().is_some_and(|place| place.endpoint.is_some());
-    let elsewhere = workspace.sandbox || endpoint || variable("AWS_ENDPOINT_URL").is_some();
+    let said = stack.clouds.aws.as_ref().and_then(|place| place.endpoint.clone());
+    let endpoint = said.or_else(|| variable("AWS_ENDPOINT_URL")?.into_string().ok());
     let home = || variable("HOME").map(|home| PathBuf::from(home).join(".cargo"));
     Settings {
         store: workspace.functions_folder(),
-        purpose: if elsewhere { Purpose::ThisMachine } else { Purpose::Lambda },
+        purpose: purpose(workspace.sandbox, endpoint.as_deref()),
         search_path: variable("PATH"),
         cargo_home: variable("CARGO_HOME").map(PathBuf::from).or_else(home),
+        flags: Flags::of(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        ),
         time_limit: lambda::TIME_LIMIT,
     }
 }
@@ -241,4 +255,24 @@ fn failed(error: &BuildError) -> Failure {
         diagnostic = diagnostic.detail(chain(source));
     }
     Failure::new(Exit::Failed, diagnostic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_runs_on_this_machine_is_built_for_it() {
+        for (sandbox, endpoint, expected) in [
+            (false, None, Purpose::Lambda),
+            (true, None, Purpose::ThisMachine),
+            (false, Some("http://127.0.0.1:4566"), Purpose::ThisMachine),
+            (false, Some("https://localhost:4566"), Purpose::ThisMachine),
+            // AWS itself, through an endpoint of a VPC.
+            (false, Some("https://vpce-1-2.lambda.us-east-1.vpce.amazonaws.com"), Purpose::Lambda),
+            (true, Some("https://lambda-fips.us-east-1.amazonaws.com"), Purpose::Lambda),
+        ] {
+            assert_eq!(purpose(sandbox, endpoint), expected, "{endpoint:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `mcm trust`: every trust between clouds, and the proof that it lets in whom it should, and no one else.
 
 mod live;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::survey::survey;
 use super::workspace::{Loaded, Workspace};
 use super::{Context, reach, signals};
 use crate::model::{Address, Inventory, Resource, Stack, Value};
-use crate::ui::trust::Edge;
+use crate::ui::trust::{Edge, Written};
 use crate::{store, ui};
 
 /// List the trusts between clouds, and prove whom each lets in: with --sandbox or --live
@@ -36,15 +37,18 @@ pub(super) struct Trust {
 
 /// What `mcm trust --help` ends with.
 const HELP: &str = "\
-With --sandbox all is tried in a copy of the embedded clouds. With --live the clouds themselves are
-asked, for what the AWS credentials at hand can try: the role is tried if they are the role's, or may
-assume it; if they are not the role's, their owner is tried as well, and must be kept out; and so must
-be requests that are signed for another provider, or falsely. The tokens that come of it are dropped.
-Google credentials are needed that may see the service account, its policy, and the pool.
+Listed are the entries of `trust:`, and what resources say of federated identities by hand, which
+is not tried. With --sandbox all is tried in a copy of the embedded clouds. With --live the clouds
+themselves are asked, for what the AWS credentials at hand can try: the role is tried if they are the
+role's, or may assume it; if they are not the role's, their owner is tried as well, and must be kept
+out; and so must be requests that are signed for another provider, or falsely. The tokens that come
+of it are dropped. Google credentials are needed that may see the service account, its policy, and
+the pool.
 
-Exit codes with --live:
+Exit codes with --sandbox and --live, of the entries of `trust:`:
   0    each role was let in, and nobody else
-  1    somebody was not treated as they should be, or a role could not be tried
+  1    somebody was not treated as they should be, or a role could not be tried: a trust that is
+       not deployed is not proved
   8    no or insufficient credentials";
 
 impl Trust {
@@ -53,10 +57,15 @@ impl Trust {
             let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
             let loaded = workspace.load(self.variables.given(), context)?;
             let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
+            let written = written::written(&loaded.stack);
             if self.live {
                 // On the heap: many requests are awaited side by side.
                 let (edges, caller) = Box::pin(live::prove(&workspace, loaded, &known)).await?;
-                return Ok(self.tell_live(&edges, caller.as_deref(), context));
+                self.tell(&edges, &written, context);
+                if let (false, Some(caller)) = (self.json, caller) {
+                    ui::print::notice(&format!("Tried by {}.", ui::text::line(&caller)));
+                }
+                return Ok(self.verdict(&edges));
             }
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &known.state, &known.journal, &reach.router).await?;
@@ -64,32 +73,36 @@ impl Trust {
             #[cfg(feature = "sandbox")]
             let edges = if context.sandbox { proof::prove(&reach, edges)? } else { edges };
             reach.close().await;
-            self.tell(&edges, context);
-            if !self.json && !context.sandbox && !edges.is_empty() {
+            self.tell(&edges, &written, context);
+            if context.sandbox {
+                return Ok(self.verdict(&edges));
+            }
+            if !self.json && !edges.is_empty() {
                 ui::print::notice(
                     "Nothing was tried: --live tries each trust, as the credentials at hand allow.",
                 );
             }
-            Ok(if edges.iter().any(Edge::is_wrong) { Exit::Failed } else { Exit::Done })
+            Ok(Exit::Done)
         })
     }
 
-    fn tell(&self, edges: &[Edge], context: &Context) {
+    fn tell(&self, edges: &[Edge], written: &[Written], context: &Context) {
         if self.json {
-            ui::print::result(&format!("{:#}", ui::trust::to_json(edges)));
-        } else if edges.is_empty() {
-            ui::print::notice("The stack has no trust.");
-        } else {
-            ui::print::result(&ui::trust::render(edges, context.out));
+            return ui::print::result(&format!("{:#}", ui::trust::to_json(edges, written)));
+        }
+        match (edges, written) {
+            ([], []) => ui::print::notice("The stack has no trust."),
+            ([], _) => ui::print::notice("The stack has no `trust:` entry."),
+            _ => {}
+        }
+        let told = ui::trust::render(edges, context.out) + &ui::trust::render_written(written, context.out);
+        if !told.is_empty() {
+            ui::print::result(&told);
         }
     }
 
     /// A role that was not tried proves nothing, so that its trust is not passed for proved.
-    fn tell_live(&self, edges: &[Edge], caller: Option<&str>, context: &Context) -> Exit {
-        self.tell(edges, context);
-        if let (false, Some(caller)) = (self.json, caller) {
-            ui::print::notice(&format!("Tried by {}.", ui::text::line(caller)));
-        }
+    fn verdict(&self, edges: &[Edge]) -> Exit {
         let unproved: Vec<&Edge> = edges.iter().filter(|edge| !edge.is_proved()).collect();
         for edge in unproved.iter().filter(|edge| !self.json && !edge.is_wrong()) {
             let name = ui::text::line(&edge.name);

@@ -106,8 +106,7 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn change(self, action: Action, before: Option<Map>, edits: Vec<Edit>, op: Op) -> Change {
-        let undo = undo::class(self.resource.schema, op, self.facts.now);
-        Change {
+        let mut change = Change {
             address: self.resource.address.clone(),
             ty: self.resource.ty.clone(),
             action,
@@ -117,8 +116,12 @@ impl Draft<'_> {
             after: Some(self.properties),
             edits,
             reason: None,
-            undo: if action == Action::NoOp { Undo::Exact } else { undo },
+            undo: Undo::Exact,
+        };
+        if action != Action::NoOp {
+            change.undo = undo::class_of(self.resource.schema, op, &change, self.facts.now);
         }
+        change
     }
 
     fn create(self, reason: Option<String>) -> Change {
@@ -148,6 +151,9 @@ impl Draft<'_> {
                 self.adopt(before, edits, "its unfinished replacement is taken back".to_owned())
             }
             Whose::Ours => self.keep(live, before, edits),
+            Whose::OursUnrecorded if edits.iter().any(|edit| edit.forces_replacement) => {
+                self.recreate(live, before, edits)
+            }
             Whose::OursUnrecorded => {
                 let reason = "it bears this stack's mark, and the state did not know it".to_owned();
                 self.adopt(before, edits, reason)
@@ -250,7 +256,7 @@ impl Draft<'_> {
                 ));
         }
         let former_id = Some(live.id.clone());
-        let mut change = self.change(Action::Replace, Some(before), edits, Op::Delete);
+        let mut change = self.change(Action::Replace, Some(before), edits, Op::DeleteFirst);
         change.former_id = former_id;
         Ok(change)
     }

@@ -22,8 +22,11 @@ pub fn diff(schema: &Schema, before: &Map, after: &Map) -> Vec<Edit> {
 fn object(properties: &[Property], given: &Map) -> Map {
     let mut normal = Map::new();
     for property in properties {
-        let value = given.get(property.name).and_then(|value| {
-            if property.required { kept(&property.shape, value) } else { shaped(&property.shape, value) }
+        let value = given.get(property.name).and_then(|value| match (property.required, &property.shape) {
+            // What must be there says something even where it is empty, such as an event without fields.
+            (true, Shape::Document) => (*value != Value::Null).then(|| value.clone()),
+            (true, shape) => kept(shape, value),
+            (false, shape) => shaped(shape, value),
         });
         let value = match (value, property.absent) {
             (None, Absent::Means(default)) => shaped(&property.shape, &default()),

@@ -19,9 +19,9 @@ pub(super) fn order(
     now: jiff::Timestamp,
 ) -> (Vec<Step>, usize) {
     let undo = |node: &Node| {
-        catalogue
-            .get(&changes[node.change].ty)
-            .map_or(Undo::Exact, |schema| undo::class(schema, node.op, now))
+        let change = &changes[node.change];
+        let schema = catalogue.get(&change.ty);
+        schema.map_or(Undo::Exact, |schema| undo::class_of(schema, node.op, change, now))
     };
     let forward = sorted(forward(changes, stack));
     let pivot = forward.len();

@@ -14,7 +14,7 @@ use super::books::{Books, owner, schema_of};
 use super::diff::{diff, normalise};
 use super::secrecy::hide;
 use super::step::{Task, UNSEEN, appeared, perform, watched};
-use super::undo;
+use super::undo::{self, holds_lost};
 use crate::model::{
     Absent, Address, Catalogue, CloudError, Condition, Deed, Deletion, Edit, Entry, ErrorKind, Event,
     Holding, Image, Kept, Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Path, Phase, Progress,
@@ -254,7 +254,13 @@ async fn unmake(
             return Err(Stay::Kept("it does not bear this run's mark any more".to_owned()));
         }
     }
-    if let Some(path) = wrote.and_then(|wrote| moved(task, wrote, &live)) {
+    let empty = Image { properties: normalise(task.schema, &Map::new()), ..Image::of(&live) };
+    let changed = match wrote {
+        Some(wrote) => moved(task, wrote, &live),
+        // It may be half made: then a place is as it was, or as in an empty one, or as it was to be.
+        None => neither(task, deed.intent.before.as_ref().unwrap_or(&empty), &live),
+    };
+    if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
     let task = Task { op: Op::Delete, before: Some(live), properties: Map::new(), ..task.clone() };
@@ -310,9 +316,11 @@ async fn put_back(
         return Err(Stay::Kept("it bears another mark now".to_owned()));
     }
     let restored = hide(&before.properties, &task.properties);
-    if require_kept(&restored).is_ok() && moved(task, before, &live).is_none() {
+    let known = require_kept(&restored);
+    if moved(task, before, &live).is_none() && (known.is_ok() || never_came(task, deed, clouds).await?) {
         return Ok(());
     }
+    known?;
     let changed = match wrote {
         Some(wrote) => moved(task, wrote, &live),
         None => neither(task, before, &live),
@@ -320,7 +328,6 @@ async fn put_back(
     if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
-    require_kept(&restored)?;
     let update = |live| Task {
         op: Op::Update,
         before: Some(live),
@@ -338,6 +345,16 @@ async fn put_back(
         Some(_) => Ok(()),
         None => Err(Stay::Kept("it is not there any more".to_owned())),
     }
+}
+
+/// Whether the secrets that a failed step was to write never came: what is live is not those, so it is what was there
+/// before, whatever that is.
+async fn never_came(task: &Task, deed: &Deed, clouds: &impl Provider) -> Result<bool, CloudError> {
+    if deed.wrote.is_some() || undo::lost(&task.properties).is_some() {
+        return Ok(false);
+    }
+    let live = watched(task, clouds, Duration::ZERO, |_| true).await?;
+    Ok(live.is_some_and(|live| undo::lost(&live.properties).is_some()))
 }
 
 /// Undeletes or remakes what a step deleted, where it is not there. As it is afterwards.
@@ -372,23 +389,11 @@ async fn bring_back(
     live.ok_or_else(|| Stay::Kept("it was brought back, and is not there".to_owned()))
 }
 
-/// What was sensitive is kept nowhere: after a crash it cannot be put back.
+/// What was sensitive is kept nowhere: after a crash it cannot be put back, nor what its cloud never shows.
 fn require_kept(properties: &Map) -> Result<(), Stay> {
-    match properties.iter().find(|(_, value)| holds_lost(value)) {
+    match undo::lost(properties) {
         None => Ok(()),
-        Some((name, _)) => {
-            Err(Stay::Kept(format!("`{name}` was sensitive, so its former value is kept nowhere")))
-        }
-    }
-}
-
-/// Whether a value holds a secret that was read back from a file, where only its place stands.
-fn holds_lost(value: &Value) -> bool {
-    match value {
-        Value::Secret(secret) => secret.expose().is_empty(),
-        Value::List(items) => items.iter().any(holds_lost),
-        Value::Map(map) => map.values().any(holds_lost),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Unknown(_) => false,
+        Some(name) => Err(Stay::Kept(format!("`{name}` was sensitive, so its former value is kept nowhere"))),
     }
 }
 

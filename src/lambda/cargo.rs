@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::toolchain::Toolchain;
 use super::workspace::Package;
-use super::{BuildError, Events, Settings};
+use super::{BuildError, Events, Flags, Settings};
 use crate::model::{BuildEvent, Function};
 
 /// Reading a manifest may mean to fetch what it names.
@@ -67,7 +67,7 @@ pub(super) async fn build(
     for package in packages {
         command.args(["--package", &package.id, "--bin", &package.binary]);
     }
-    command.arg("--config").arg(same_everywhere(settings));
+    same_everywhere(&mut command, settings);
     let (mut built, mut tail) = (BTreeMap::new(), Tail::default());
     let ended = run(command, settings.time_limit, |line| match line {
         Line::Out(bytes) => built.extend(executable(&bytes, packages)),
@@ -104,12 +104,26 @@ fn cargo(settings: &Settings) -> Command {
     command
 }
 
-/// Configuration that keeps the folder of cargo's downloads, which differs from one machine to the next, out of the
-/// program. (The folders of a workspace's own packages are not in it: cargo names them relative to the workspace.)
-fn same_everywhere(settings: &Settings) -> String {
+/// Keeps the folder of cargo's downloads, which differs from one machine to the next, out of the program, whatever flags
+/// there are besides: it goes where cargo takes the others from. (The folders of a workspace's own packages are not in the
+/// program: cargo names them relative to the workspace. Flags of a target in a file of cargo's configuration keep this
+/// one out, and are not seen here.)
+fn same_everywhere(command: &mut Command, settings: &Settings) {
     let home = settings.cargo_home.as_deref().unwrap_or(Path::new(".cargo"));
-    let flag = serde_json::Value::from(format!("--remap-path-prefix={}=cargo", home.display()));
-    format!("build.rustflags=[{flag}]")
+    let remap = format!("--remap-path-prefix={}=cargo", home.display());
+    let listed = |key: &str| format!("{key}=[{}]", serde_json::Value::from(remap.as_str()));
+    match &settings.flags {
+        Flags::Environment(flags) => {
+            let all: Vec<&str> = flags.iter().map(String::as_str).chain([remap.as_str()]).collect();
+            command.env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"));
+        }
+        Flags::Target => {
+            command.arg("--config").arg(listed("target.'cfg(all())'.rustflags"));
+        }
+        Flags::Build => {
+            command.arg("--config").arg(listed("build.rustflags"));
+        }
+    }
 }
 
 /// One message of `--message-format json`.

@@ -1,6 +1,6 @@
 //! What can be wrong with functions beyond the keys and types of their entries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::archive::BOOTSTRAP;
 use super::expand::BUCKET;
@@ -48,6 +48,7 @@ pub(super) fn check(functions: &[Function], stack: &Stack) -> Vec<Diagnostic> {
     }
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     let mut routes: BTreeMap<String, String> = BTreeMap::new();
+    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
     for function in functions {
         let mut one = One { function, stack, wrong: &mut wrong };
         if let Some(other) = names.insert(pascal(&function.name), &function.name) {
@@ -58,7 +59,7 @@ pub(super) fn check(functions: &[Function], stack: &Stack) -> Vec<Diagnostic> {
         }
         one.named();
         one.role();
-        one.environment();
+        one.environment(&mut parameters);
         one.files();
         one.events(&mut routes);
     }
@@ -123,10 +124,10 @@ impl One<'_> {
         self.names("role", self.function.options.get("role"), ROLE);
     }
 
-    fn environment(&mut self) {
+    /// `parameters` are those of the functions before, and whose: all functions are one template.
+    fn environment(&mut self, parameters: &mut BTreeMap<String, String>) {
         let section = |name: &str| self.function.options.get(name).and_then(Value::as_map);
         let (plain, secret) = (section("environment"), section("secrets"));
-        let mut parameters: BTreeSet<String> = BTreeSet::new();
         let names = |map: Option<&Map>| map.into_iter().flat_map(Map::keys).cloned().collect::<Vec<_>>();
         let (plain, secret) = (names(plain), names(secret));
         for (key, name) in
@@ -152,11 +153,19 @@ impl One<'_> {
                     self.function.name
                 );
                 self.tell(summary, "remove one of them");
-            } else if !parameters.insert(pascal(&name.to_lowercase().replace('_', "-"))) {
-                let summary = format!(
-                    "`secrets` of the function `{}` has names that are too much alike: {name}",
-                    self.function.name
-                );
+            } else if let Some(other) =
+                parameters.insert(parameter(self.function, name), self.function.name.clone())
+            {
+                let function = &self.function.name;
+                let summary = if other == *function {
+                    format!(
+                        "`secrets` of the function `{function}` has names that are too much alike: {name}"
+                    )
+                } else {
+                    format!(
+                        "the secret {name} of the function `{function}` is too much like one of `{other}`"
+                    )
+                };
                 self.tell(
                     summary,
                     "CloudFormation's parameters have letters and digits alone: rename one of them",
@@ -221,6 +230,11 @@ pub(super) fn pascal(name: &str) -> String {
         first.into_iter().chain(letters).collect::<String>()
     };
     name.split('-').map(word).collect()
+}
+
+/// The template's parameter of a function's secret.
+pub(super) fn parameter(function: &Function, secret: &str) -> String {
+    format!("{}Secret{}", pascal(&function.name), pascal(&secret.to_lowercase().replace('_', "-")))
 }
 
 /// The events of a function, in order.

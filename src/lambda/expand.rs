@@ -122,7 +122,7 @@ impl Parts<'_> {
             let values = self.values(function);
             let given = Given { prefix: &prefix, values: &values };
             let mut body = prototype.resource("Function", &given);
-            let environment = environment(function, &prefix, &mut parameters, &mut given_parameters);
+            let environment = environment(function, &mut parameters, &mut given_parameters);
             set(&mut body, function, environment);
             bodies.insert(function.name.clone(), body.at(&["Properties"]).cloned().unwrap_or_default());
             resources.insert(given.name("Function"), body);
@@ -205,7 +205,9 @@ impl Parts<'_> {
             put(&mut api, &["Properties", "CorsConfiguration"], Value::Map(cors));
         }
         resources.insert("HttpApi".to_owned(), api);
-        resources.insert("HttpApiStage".to_owned(), prototype.resource("HttpApiStage", &given));
+        let mut stage = prototype.resource("HttpApiStage", &given);
+        limit(&mut stage, functions);
+        resources.insert("HttpApiStage".to_owned(), stage);
         outputs.insert("ApiEndpoint".to_owned(), prototype.output("ApiEndpoint", &given));
     }
 
@@ -327,12 +329,12 @@ fn http(function: &Function) -> impl Iterator<Item = &Map> {
 }
 
 /// The environment of a function; each secret becomes a parameter that is never shown.
-fn environment(function: &Function, prefix: &str, parameters: &mut Map, given: &mut Map) -> Map {
+fn environment(function: &Function, parameters: &mut Map, given: &mut Map) -> Map {
     let section =
         |name: &str| function.options.get(name).and_then(Value::as_map).cloned().unwrap_or_default();
     let mut variables = section("environment");
     for (name, value) in section("secrets") {
-        let parameter = format!("{prefix}Secret{}", check::pascal(&name.to_lowercase().replace('_', "-")));
+        let parameter = check::parameter(function, &name);
         let declared = Map::from([("Type".to_owned(), "String".into()), ("NoEcho".to_owned(), true.into())]);
         parameters.insert(parameter.clone(), Value::Map(declared));
         given.insert(parameter.clone(), value);
@@ -390,9 +392,40 @@ fn routes(
                 resources.insert(given.name(name), prototype.resource(name, &given));
             }
         }
-        let name = format!("{}{}", given.name("FunctionRoute"), nth(at + 1));
-        resources.insert(name, prototype.resource("FunctionRoute", &given));
+        resources.insert(route_name(&given, at), prototype.resource("FunctionRoute", &given));
     }
+}
+
+/// How many requests the routes take, which the stage says. The API refuses a stage that speaks of a route which is not
+/// there yet.
+fn limit(stage: &mut Value, functions: &[Function]) {
+    let (mut settings, mut routes) = (Map::new(), Vec::new());
+    let values = BTreeMap::new();
+    for function in functions {
+        let prefix = check::pascal(&function.name);
+        let given = Given { prefix: &prefix, values: &values };
+        for (at, route) in http(function).enumerate() {
+            let Some(Value::Number(rate)) = route.get("rate") else { continue };
+            let key = route.get("route").and_then(Value::as_text);
+            let Some((rate, key)) = rate.as_i64().zip(key) else { continue };
+            let limits = [("ThrottlingRateLimit", rate), ("ThrottlingBurstLimit", 2 * rate)];
+            let limits = limits.map(|(name, limit)| (name.to_owned(), Value::from(limit)));
+            settings.insert(key.to_owned(), Value::Map(limits.into()));
+            routes.push(Value::from(route_name(&given, at)));
+        }
+    }
+    if let Value::Map(stage) = stage
+        && !routes.is_empty()
+    {
+        stage.insert("DependsOn".to_owned(), Value::List(routes));
+    }
+    let settings = (!settings.is_empty()).then_some(Value::Map(settings));
+    put(stage, &["Properties", "RouteSettings"], settings.unwrap_or_default());
+}
+
+/// The name of a function's route in the template.
+fn route_name(given: &Given<'_>, at: usize) -> String {
+    format!("{}{}", given.name("FunctionRoute"), nth(at + 1))
 }
 
 /// Nothing for the first, a number for each further one.

@@ -4,7 +4,8 @@
 //! [`build`] reads aloud: what is up to date is taken as it is (`record`, `sources`); the rest is found (`workspace`),
 //! sorted into as few calls of cargo as possible, built (`cargo`), checked (`toolchain`) and packed (`archive`).
 //!
-//! Invariants: the same source gives the same digest, whatever the folder, the time and the user; an archive on disk
+//! Invariants: with the same toolchain and flags the same source gives the same digest, whatever the folder, the time and
+//! the user; an archive on disk
 //! is used only if its content still has its digest; a build that is given up (its future dropped) leaves no process
 //! behind; every wait, line and file has a bound. Absences: nothing here touches a cloud, reads a stack
 //! file or prints.
@@ -48,8 +49,40 @@ pub struct Settings {
     pub search_path: Option<std::ffi::OsString>,
     /// Where cargo keeps what it has downloaded.
     pub cargo_home: Option<PathBuf>,
+    /// Flags for the compiler that the environment gives in place of those of cargo's configuration.
+    pub flags: Flags,
     /// How long one call of cargo may take.
     pub time_limit: Duration,
+}
+
+/// Where the compiler's flags come from. Of these sources cargo takes one, in this order.
+/// <https://doc.rust-lang.org/cargo/reference/config.html#buildrustflags>
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Flags {
+    /// `CARGO_ENCODED_RUSTFLAGS` or `RUSTFLAGS`.
+    Environment(Vec<String>),
+    /// `CARGO_TARGET_…_RUSTFLAGS`.
+    Target,
+    /// `build.rustflags`, if any.
+    #[default]
+    Build,
+}
+
+impl Flags {
+    /// As the environment has them.
+    pub fn of(environment: impl Iterator<Item = (String, String)>) -> Self {
+        let environment: BTreeMap<String, String> = environment.collect();
+        let split = |text: &String, by: &[char]| {
+            text.split(by).filter(|flag| !flag.is_empty()).map(str::to_owned).collect()
+        };
+        let of_target = |name: &String| name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS");
+        match (environment.get("CARGO_ENCODED_RUSTFLAGS"), environment.get("RUSTFLAGS")) {
+            (Some(encoded), _) => Self::Environment(split(encoded, &['\x1f'])),
+            (None, Some(flags)) => Self::Environment(split(flags, &[' '])),
+            (None, None) if environment.keys().any(of_target) => Self::Target,
+            (None, None) => Self::Build,
+        }
+    }
 }
 
 /// Where a build tells what it is doing.

@@ -243,6 +243,7 @@ mod tests {
             purpose,
             search_path: Some(folder.path().into()),
             cargo_home: None,
+            flags: super::super::Flags::Build,
             time_limit: super::super::TIME_LIMIT,
         };
         Toolchain::choose(architecture, &settings).map_err(|error| format!("{error}: {}", error.hint()))

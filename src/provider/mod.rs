@@ -17,6 +17,7 @@ use crate::model::{
 
 pub use access::{Access, AwsAccess, AzureAccess, GcpAccess};
 pub use ambient::{Ambient, AwsKey};
+pub(crate) use aws::is_loopback;
 pub use dial::Dial;
 pub(crate) use kind::Kind;
 pub use trust::{RoleTrust, Trials, Tried, Trier, Verdict};

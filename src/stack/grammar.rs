@@ -211,7 +211,7 @@ static S3_EVENT: [Property; 4] = [
     Property::new("suffix", Shape::Text(TextRule::up_to(1024)), "Only of objects whose names end so."),
 ];
 
-static HTTP_EVENT: [Property; 2] = [
+static HTTP_EVENT: [Property; 3] = [
     Property::new(
         "route",
         Shape::Text(TextRule::matching(
@@ -225,6 +225,11 @@ static HTTP_EVENT: [Property; 2] = [
         "cors",
         Shape::List(&TEXT),
         "The origins whose pages may call the API, such as `${site.WebsiteURL}`. They hold for the whole API.",
+    ),
+    Property::new(
+        "rate",
+        Shape::Integer { min: 1, max: 10_000 },
+        "How many requests a second the route takes, on average; for a moment twice as many. The rest is answered 429.",
     ),
 ];
 

@@ -24,6 +24,17 @@ pub struct Edge {
     pub proofs: Vec<Proof>,
 }
 
+/// A trust that somebody wrote by hand, as resources: it is listed, and not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The resource that says so.
+    pub address: String,
+    /// Who is let in, as far as the stack says.
+    pub from: String,
+    /// What they become.
+    pub to: String,
+}
+
 /// One attempt.
 #[derive(Clone, Debug)]
 pub struct Proof {
@@ -79,6 +90,18 @@ impl Edge {
     }
 }
 
+/// Those that were written by hand, for people.
+pub fn render_written(written: &[Written], style: Style) -> String {
+    let mut out = String::new();
+    for one in written {
+        let _ = writeln!(out, "{}", style.bold(&format!("by hand: {}", text::line(&one.address))));
+        let _ = writeln!(out, "  from     {}", text::line(&one.from));
+        let _ = writeln!(out, "  to       {}", text::line(&one.to));
+        let _ = writeln!(out, "  {}      not tried: only a `trust:` entry is", style.yellow("?"));
+    }
+    out
+}
+
 /// For people.
 pub fn render(edges: &[Edge], style: Style) -> String {
     let mut out = String::new();
@@ -114,7 +137,7 @@ pub fn render(edges: &[Edge], style: Style) -> String {
 }
 
 /// For programs.
-pub fn to_json(edges: &[Edge]) -> Json {
+pub fn to_json(edges: &[Edge], written: &[Written]) -> Json {
     let edge = |edge: &Edge| {
         let proofs: Vec<Json> = edge.proofs.iter().map(proof).collect();
         let from = edge.from.as_ref().map(|(account, role)| json!({ "account": account, "role": role }));
@@ -123,7 +146,11 @@ pub fn to_json(edges: &[Edge]) -> Json {
             "proofs": proofs,
         })
     };
-    json!({ "trust": edges.iter().map(edge).collect::<Vec<_>>() })
+    let by_hand = |one: &Written| json!({ "resource": one.address, "from": one.from, "to": one.to });
+    json!({
+        "trust": edges.iter().map(edge).collect::<Vec<_>>(),
+        "by_hand": written.iter().map(by_hand).collect::<Vec<_>>(),
+    })
 }
 
 /// What could not be tried has `null` for what came of it.

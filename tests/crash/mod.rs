@@ -5,23 +5,10 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// splitmix64: enough to choose moments with.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
+use crate::support::{Random, number};
 
 /// The reference stack, without its functions, in a folder of its own.
 fn reference() -> tempfile::TempDir {
@@ -54,6 +41,8 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 const APPLY: &[&str] = &["apply", "--auto-approve"];
+/// So many lives are lived at a time.
+const LANES: usize = 6;
 const DESTROY: &[&str] = &["destroy", "--auto-approve"];
 
 #[track_caller]
@@ -64,7 +53,7 @@ fn must(told: &str, folder: &Path, arguments: &[&str]) {
 
 /// One life: a command dies at a random moment, and what comes after it converges.
 fn one_death(seed: u64, whole: Duration) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let folder = reference();
     let folder = folder.path();
     let destroying = random.below(4) == 0;
@@ -101,10 +90,19 @@ fn whatever_is_killed_is_continued_by_one_plain_apply() {
     let seed = u64::from(std::process::id()) << 20;
     let deaths = number("MCM_KILLS").unwrap_or(4);
     println!("{deaths} deaths, seeds from {seed}");
-    // Two lives at a time: most of each is waiting.
+    // Several lives at a time: most of each is waiting.
+    let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for half in 0..2 {
-            scope.spawn(move || (half..deaths).step_by(2).for_each(|death| one_death(seed + death, whole)));
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                loop {
+                    let death = next.fetch_add(1, Ordering::Relaxed);
+                    if death >= deaths {
+                        break;
+                    }
+                    one_death(seed + death, whole);
+                }
+            });
         }
     });
 }

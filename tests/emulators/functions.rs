@@ -64,6 +64,7 @@ async fn stack(road: &Road, variables: &[(&str, &str)]) -> Stack {
         purpose: lambda::Purpose::ThisMachine,
         search_path: std::env::var_os("PATH"),
         cargo_home: None,
+        flags: lambda::Flags::default(),
         time_limit: Duration::from_mins(5),
     };
     let functions = parse(&BTreeMap::new()).functions;
@@ -211,7 +212,7 @@ fn one(road: &Road, name: &str) -> Stack {
 }
 
 /// What others may have left under a stack's name.
-async fn leave(road: &Road, change_set: &str, bucket_name: &str, execute: bool) {
+async fn leave(road: &Road, change_set: &str, mark: Option<String>, bucket_name: &str, execute: bool) {
     let place = road.clouds.aws.as_ref().unwrap();
     let config = aws_sdk_cloudformation::Config::builder()
         .behavior_version(aws_sdk_cloudformation::config::BehaviorVersion::latest())
@@ -225,7 +226,9 @@ async fn leave(road: &Road, change_set: &str, bucket_name: &str, execute: bool) 
     let client = aws_sdk_cloudformation::Client::from_conf(config);
     let set = client.create_change_set().stack_name("lab-left").change_set_name(change_set);
     let kind = aws_sdk_cloudformation::types::ChangeSetType::Create;
-    set.change_set_type(kind).template_body(bucket(bucket_name)).send().await.unwrap();
+    let mark = mark
+        .map(|mark| vec![aws_sdk_cloudformation::types::Tag::builder().key("mcm:owner").value(mark).build()]);
+    set.set_tags(mark).change_set_type(kind).template_body(bucket(bucket_name)).send().await.unwrap();
     if execute {
         let execute = client.execute_change_set().stack_name("lab-left").change_set_name(change_set);
         execute.send().await.unwrap();
@@ -261,14 +264,15 @@ async fn what_others_have_left_is_handled() {
     road.must(&sound, Mode::Destroy, "after a failure").await;
 
     // An empty shell around a change set: of ours, then of someone else's.
-    leave(&road, "mcm-old", "lab-free", false).await;
+    let mark = format!("{}/resources.x/0123456789abcdef01234567", sound.name);
+    leave(&road, "mcm-old", Some(mark), "lab-free", false).await;
     road.must(&sound, Mode::Apply, "in a shell").await;
     road.must(&sound, Mode::Destroy, "in a shell").await;
-    leave(&road, "theirs", "lab-free", false).await;
+    leave(&road, "theirs", None, "lab-free", false).await;
     let outcome = road.run(&sound, Mode::Apply).await;
     assert!(refusal(&outcome).contains("its change set `theirs` waits to be executed"), "{outcome:#?}");
     // What is left of someone else's failure is theirs to delete.
-    leave(&road, "theirs-2", "lab-taken", true).await;
+    leave(&road, "theirs-2", None, "lab-taken", true).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let outcome = road.run(&sound, Mode::Apply).await;
     assert!(refusal(&outcome).contains("failed to be created by someone else"), "{outcome:#?}");

@@ -8,18 +8,7 @@ use mcm::model::*;
 
 use super::fake::{Fault, SOFT, THING};
 use super::{World, resource, stack};
-
-/// splitmix64: enough to choose with.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
+use crate::support::{Random, number};
 
 /// Up to eight resources; each may refer to an earlier one.
 fn random_stack(random: &mut Random) -> Stack {
@@ -33,7 +22,7 @@ fn random_stack(random: &mut Random) -> Stack {
         let schema = if index % 3 == 2 { &SOFT } else { &THING };
         let mut made = resource(schema, &format!("r{index}"), &[("Size", size.into())]);
         if !resources.is_empty() && random.below(2) == 0 {
-            let position = usize::try_from(random.below(resources.len() as u64)).unwrap();
+            let position = random.index(resources.len());
             let target = resources[position].address.clone();
             let attribute = if random.below(2) == 0 { "Serial" } else { "Url" };
             let template = Template::reference(target, &[attribute]);
@@ -52,7 +41,7 @@ fn image(world: &World) -> BTreeMap<String, Map> {
 }
 
 async fn one_life(seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut world = World::default();
     for _ in 0..4 {
         let stack = random_stack(&mut random);
@@ -96,8 +85,8 @@ async fn one_life(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn any_life_with_a_fault_in_each_run_converges() {
-    let from = std::env::var("MCM_SEED").ok().and_then(|text| text.parse().ok());
-    let count = std::env::var("MCM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let from = number("MCM_SEED");
+    let count = number("MCM_SEEDS").unwrap_or(1_000);
     match from {
         Some(seed) => one_life(seed).await,
         None => {

@@ -17,6 +17,8 @@ pub enum Blow {
     KilledAndJournalLost,
     KilledAndStateLost,
     KilledAndBothLost,
+    /// Killed after, and then somebody edits the role.
+    KilledAndEdited,
     Reset,
     ReplyLost,
     Cut,
@@ -29,6 +31,8 @@ pub enum Blow {
     FailedApplied,
     Expired,
     Denied,
+    /// Denied, and killed as soon as that is written down.
+    DeniedAndKilled,
     Late,
     PolicyEdited,
     RoleEdited,
@@ -61,6 +65,7 @@ const CHANGES: &[Blow] = &[
     Blow::KilledAndJournalLost,
     Blow::KilledAndStateLost,
     Blow::KilledAndBothLost,
+    Blow::KilledAndEdited,
     Blow::Reset,
     Blow::ReplyLost,
     Blow::Cut,
@@ -73,6 +78,7 @@ const CHANGES: &[Blow] = &[
     Blow::FailedApplied,
     Blow::Expired,
     Blow::Denied,
+    Blow::DeniedAndKilled,
     Blow::PolicyEdited,
     Blow::RoleEdited,
     Blow::NameTaken,
@@ -126,7 +132,11 @@ impl Point {
 impl Blow {
     /// How it is set up, and what befalls the process.
     pub fn at(self, point: &Point) -> (Fault, Signal) {
-        let times = if matches!(self, Self::Denied | Self::ThrottledForEver) { None } else { Some(1) };
+        let times = if matches!(self, Self::Denied | Self::DeniedAndKilled | Self::ThrottledForEver) {
+            None
+        } else {
+            Some(1)
+        };
         let (cloud, target, skip) = (Some(point.cloud), Some(point.target.clone()), point.occurrence);
         let what = self.trouble(point);
         let signal = match self {
@@ -134,7 +144,8 @@ impl Blow {
             | Self::KilledAfter
             | Self::KilledAndJournalLost
             | Self::KilledAndStateLost
-            | Self::KilledAndBothLost => Signal::Kill,
+            | Self::KilledAndBothLost
+            | Self::KilledAndEdited => Signal::Kill,
             Self::Expired => Signal::All(point.cloud, what.clone()),
             Self::PolicyEdited => Signal::Edit(edit_policy),
             Self::RoleEdited => Signal::Edit(edit_role),
@@ -145,6 +156,38 @@ impl Blow {
         (Fault { cloud, contains: String::new(), target, skip, times, what }, signal)
     }
 
+    /// Whether it passes by itself, or by asking again: no run may fail because of it.
+    pub fn passes(self, point: &Point) -> bool {
+        match self {
+            Self::Reset
+            | Self::ReplyLost
+            | Self::Cut
+            | Self::HangApplied
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::Failed
+            | Self::FailedApplied => true,
+            // A change that was not answered is looked for. Whoever is not told anything for a minute is told so.
+            Self::Hang => point.changes(),
+            Self::KilledBefore
+            | Self::KilledAfter
+            | Self::KilledAndJournalLost
+            | Self::KilledAndStateLost
+            | Self::KilledAndBothLost
+            | Self::KilledAndEdited
+            | Self::ThrottledForEver
+            | Self::Expired
+            | Self::Denied
+            | Self::DeniedAndKilled
+            | Self::PolicyEdited
+            | Self::RoleEdited
+            | Self::NameTaken
+            | Self::Stopped
+            // What is decided by a look at what was is decided wrongly.
+            | Self::Late => false,
+        }
+    }
+
     fn trouble(self, point: &Point) -> Trouble {
         let say = |code, words, applied| status(point, code, words, applied);
         match self {
@@ -153,7 +196,8 @@ impl Blow {
             | Self::HangApplied
             | Self::KilledAndJournalLost
             | Self::KilledAndStateLost
-            | Self::KilledAndBothLost => Trouble::Hang { applied: true },
+            | Self::KilledAndBothLost
+            | Self::KilledAndEdited => Trouble::Hang { applied: true },
             Self::Reset => Trouble::DropBefore,
             Self::ReplyLost => Trouble::DropAfter,
             Self::Cut => Trouble::Cut,
@@ -180,7 +224,7 @@ impl Blow {
                 Cloud::Gcp => say(401, "UNAUTHENTICATED", false),
                 Cloud::Azure => say(401, "ExpiredAuthenticationToken", false),
             },
-            Self::Denied => match point.cloud {
+            Self::Denied | Self::DeniedAndKilled => match point.cloud {
                 Cloud::Aws => say(403, "AccessDenied", false),
                 Cloud::Gcp => say(403, "PERMISSION_DENIED", false),
                 Cloud::Azure => say(403, "AuthorizationFailed", false),
@@ -228,8 +272,8 @@ pub const STRANGER: &str = "user:stranger@example.com";
 /// Somebody else grants something on the project.
 fn edit_policy(world: &mut World) {
     let (table, key) = ("gcp.policy", "project/lab-project");
-    let found = world.records().find(|(t, k, _)| (*t, *k) == (table, key)).map(|(_, _, json)| json.clone());
-    let mut policy = found.unwrap_or_else(|| json!({ "bindings": [], "audit_configs": [], "etag": "" }));
+    let mut policy = record(world, table, key)
+        .unwrap_or_else(|| json!({ "bindings": [], "audit_configs": [], "etag": "" }));
     policy["etag"] = json!("fffffffffffffff1");
     let grant = json!({ "role": "roles/viewer", "members": [STRANGER], "condition": null });
     let Some(bindings) = policy["bindings"].as_array_mut() else { panic!("a policy without bindings") };
@@ -237,17 +281,26 @@ fn edit_policy(world: &mut World) {
     world.replay(table, key, Some(policy));
 }
 
-/// Somebody else describes a role differently.
-fn edit_role(world: &mut World) {
-    let (table, key) = ("aws.iam.role", "123456789012/auditor");
-    let found = world.records().find(|(t, k, _)| (*t, *k) == (table, key)).map(|(_, _, json)| json.clone());
-    if let Some(mut role) = found {
-        role["description"] = json!("described by somebody else");
-        world.replay(table, key, Some(role));
+/// Somebody else describes a role differently, if it is there.
+pub fn edit_role(world: &mut World) {
+    if let Some(mut role) = record(world, "aws.iam.role", AUDITOR) {
+        role["description"] = json!(EDITED);
+        world.replay("aws.iam.role", AUDITOR, Some(role));
     }
 }
 
-/// The role whose name may be taken, and the id of whose it then is.
+/// Whether the role is there and described by somebody else.
+pub fn is_edited(world: &World) -> bool {
+    record(world, "aws.iam.role", AUDITOR).is_some_and(|role| role["description"] == json!(EDITED))
+}
+
+fn record(world: &World, table: &str, key: &str) -> Option<serde_json::Value> {
+    world.records().find(|(t, k, _)| (*t, *k) == (table, key)).map(|(_, _, json)| json.clone())
+}
+
+/// What somebody else calls the role.
+const EDITED: &str = "described by somebody else";
+/// The role that is edited, or whose name may be taken, and the id of whose it then is.
 const AUDITOR: &str = "123456789012/auditor";
 const ROLE_OF_STRANGER: &str = "AROASTRANGERSROLE0001";
 
@@ -269,11 +322,8 @@ fn take_name(world: &mut World) {
 
 /// Takes the stranger's role away again, so that the stack may have the name. `false` if it is not as it was made.
 pub fn give_back(world: &mut World) -> bool {
-    let find = |world: &World, table: &str| {
-        world.records().find(|(t, k, _)| (*t, *k) == (table, AUDITOR)).map(|(_, _, json)| json.clone())
-    };
-    let Some(made) = find(world, TAKEN) else { return true };
-    let untouched = find(world, "aws.iam.role") == Some(made);
+    let Some(made) = record(world, TAKEN, AUDITOR) else { return true };
+    let untouched = record(world, "aws.iam.role", AUDITOR) == Some(made);
     world.replay(TAKEN, AUDITOR, None);
     world.replay("aws.iam.role", AUDITOR, None);
     world.replay("aws.iam.role-id", ROLE_OF_STRANGER, None);

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use mcm::model::{ErrorKind, Outcome};
+use mcm::model::{ErrorKind, Kept, Outcome};
 
 use super::blows::{Blow, RETRY_AFTER_S, STRANGER};
 use super::disk::Damage;
-use super::image::{Image, difference};
+use super::image::{Image, difference, irreplaceable};
 use super::life::{CANARY, End, Life, Ran};
-use super::sweep::{Mishap, Scenario};
+use super::sweep::{Doing, Mishap, Scenario};
 
 /// What went wrong beyond what was made to: a broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,88 @@ impl Check<'_> {
         }
     }
 
+    /// What passes by itself, or by asking again, fails no run.
+    pub fn passes(&mut self, ran: &Ran, scenario: &Scenario) {
+        let Mishap::Request(at, blow) = self.mishap else { return };
+        let done = match (&ran.end, scenario.doing) {
+            (End::Ran(Some(Outcome::Applied { .. })), _) => true,
+            (End::Ran(Some(Outcome::RolledBack { .. } | Outcome::Stuck { .. })), doing) => {
+                doing == Doing::Rollback
+            }
+            _ => false,
+        };
+        if blow.passes(&scenario.points[*at]) && !done {
+            self.fail("passing", format!("the run ended with {:?}", ran.end));
+        }
+    }
+
+    /// What is over is not undone; and once something is gone for good, nothing is.
+    pub fn only_forward(&mut self, scenario: &Scenario, disturbed: &End, left: &Image, rollback: &End) {
+        // Nobody knows what a disk lied about.
+        if matches!(self.mishap, Mishap::Disk(_, Damage::Lied)) {
+            return;
+        }
+        let applied = matches!(disturbed, End::Ran(Some(Outcome::Applied { .. })));
+        if applied && !matches!(rollback, End::Ran(None)) {
+            self.fail("over", format!("the run was over, and `rollback` ended with {rollback:?}"));
+        }
+        let gone = |key: &&String| {
+            let deleted = ["aws.iam.role ", "aws.s3.bucket ", "gcp.service_account "];
+            deleted.iter().any(|table| key.starts_with(table))
+                && !left.contains_key(*key)
+                && !scenario.after.contains_key(*key)
+        };
+        let forward = match rollback {
+            End::Refused(why) => why == "past the pivot",
+            End::Ran(None) => true,
+            _ => false,
+        };
+        if let Some(gone) = scenario.before.keys().find(gone)
+            && !forward
+        {
+            self.fail("pivot", format!("{gone} was gone for good, and `rollback` ended with {rollback:?}"));
+        }
+    }
+
+    /// Who says that everything is as it was has not put an empty thing in the place of a full one.
+    pub fn nothing_lost(&mut self, scenario: &Scenario, life: &Life) {
+        let before = scenario.start.clouds.world(|world| irreplaceable(world));
+        let found = life.clouds.world(|world| irreplaceable(world));
+        if let Some((name, _)) = before.iter().find(|(name, id)| found.get(*name) != Some(id)) {
+            self.fail("data", format!("{name} is another one now, and nothing is said of it"));
+        }
+    }
+
+    /// Nothing is kept for want of an answer that the run had heard, and had written down before it went on; nor because
+    /// of somebody's change where nobody changed anything.
+    pub fn for_cause(&mut self, kept: &[Kept], disturbed: &Ran) {
+        // A disk that lied has forgotten what it was told.
+        if matches!(self.mishap, Mishap::Disk(_, Damage::Lied)) {
+            return;
+        }
+        let edited = match self.mishap {
+            Mishap::Request(_, blow) => {
+                matches!(
+                    blow,
+                    Blow::PolicyEdited | Blow::RoleEdited | Blow::KilledAndEdited | Blow::NameTaken
+                )
+            }
+            Mishap::Disk(..) => false,
+        };
+        for kept in kept.iter().filter(|kept| kept.why.starts_with("somebody") && !edited) {
+            self.fail("cause", format!("nobody changed {}, and it was kept: {}", kept.address, kept.why));
+        }
+        for kept in kept.iter().filter(|kept| kept.why.starts_with("no answer said")) {
+            let (address, op) = (format!("{:?}", kept.address), format!("op: {:?},", kept.op));
+            let done =
+                |line: &&str| line.starts_with("Finished") && line.contains(&address) && line.contains(&op);
+            let mut after = disturbed.told.lines().skip_while(|line| !done(line));
+            if after.any(|line| line.starts_with("Started")) {
+                self.fail("cause", format!("{} was made, and kept: {}", kept.address, kept.why));
+            }
+        }
+    }
+
     /// In what two images differ, but for what this mishap itself changed.
     fn differences(
         &mut self,
@@ -97,7 +179,9 @@ impl Check<'_> {
                     self.fail("foreign", format!("{when}: somebody else's grant is gone"));
                 }
             }
-            Mishap::Request(_, Blow::RoleEdited) if invariant == "truth" || invariant == "reverse" => {
+            Mishap::Request(_, Blow::RoleEdited | Blow::KilledAndEdited)
+                if invariant == "truth" || invariant == "reverse" =>
+            {
                 forget_description(&mut found, expected);
             }
             Mishap::Request(..) | Mishap::Disk(..) => {}

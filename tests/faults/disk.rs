@@ -41,6 +41,8 @@ struct Content {
     /// Every operation since the last [`Disk::begin`].
     trace: Vec<String>,
     damage: Option<(usize, Damage)>,
+    /// The process dies once this text is written.
+    fatal: Option<&'static str>,
     broken: bool,
     /// Whether the store does not wait until what it writes has survived.
     unsynced: bool,
@@ -70,7 +72,13 @@ impl Disk {
         content.trace.clear();
         content.broken = false;
         content.damage = damage;
+        content.fatal = None;
         content.dying.send_replace(false);
+    }
+
+    /// The process dies once this text is written.
+    pub fn die_with(&self, text: &'static str) {
+        self.0.lock().unwrap().fatal = Some(text);
     }
 
     /// What happened since.
@@ -113,6 +121,7 @@ impl Disk {
     async fn operate(
         &self,
         what: String,
+        written: &[u8],
         write: impl Fn(&mut BTreeMap<String, Vec<u8>>, bool),
     ) -> io::Result<()> {
         let dies = {
@@ -120,6 +129,8 @@ impl Disk {
             let index = content.trace.len();
             content.trace.push(what);
             let damage = content.damage.filter(|(at, _)| *at == index).map(|(_, damage)| damage);
+            let fatal = content.fatal.is_some_and(|text| String::from_utf8_lossy(written).contains(text));
+            let damage = damage.or(fatal.then_some(Damage::DeathAfter));
             if content.broken {
                 return Err(io::Error::other("the disk does not answer"));
             }
@@ -165,7 +176,7 @@ impl Medium for Disk {
     }
 
     async fn append(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        self.operate(format!("append {name}"), |files, whole| {
+        self.operate(format!("append {name}"), content, |files, whole| {
             let written = if whole { content } else { &content[..content.len() / 2] };
             files.entry(name.to_owned()).or_default().extend_from_slice(written);
         })
@@ -174,7 +185,7 @@ impl Medium for Disk {
 
     async fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let in_place = self.0.lock().unwrap().in_place;
-        self.operate(format!("replace {name}"), |files, whole| {
+        self.operate(format!("replace {name}"), content, |files, whole| {
             // Replacing is a rename: torn, it is the old content.
             if whole {
                 files.insert(name.to_owned(), content.to_vec());
@@ -186,7 +197,7 @@ impl Medium for Disk {
     }
 
     async fn remove(&self, name: &str) -> io::Result<()> {
-        self.operate(format!("remove {name}"), |files, whole| {
+        self.operate(format!("remove {name}"), &[], |files, whole| {
             if whole {
                 files.remove(name);
             }

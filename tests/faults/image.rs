@@ -52,16 +52,12 @@ pub fn image(world: &World) -> Image {
         if UNSEEN.contains(&table) {
             continue;
         }
-        let json = match json.get("next").filter(|_| json.get("now").is_some()) {
-            Some(Json::Null) => json["now"].clone(),
-            Some(next) => next["value"].clone(),
-            None => json.clone(),
-        };
+        let json = standing(json);
         if json.is_null() || ["deleted", "expireTime", "deleteTime"].iter().any(|gone| !json[*gone].is_null())
         {
             continue;
         }
-        image.insert(format!("{table} {}", plain(key, &names)), calm(&json, &names));
+        image.insert(format!("{table} {}", plain(key, &names)), calm(json, &names));
     }
     // What lies in something that is deleted is deleted with it.
     let pools: Vec<String> =
@@ -79,6 +75,22 @@ pub fn image(world: &World) -> Image {
         !orphan && !never_set && !empty
     });
     image
+}
+
+/// A record as it is once everything is finished that is on its way.
+fn standing(json: &Json) -> &Json {
+    match json.get("next").filter(|_| json.get("now").is_some()) {
+        Some(Json::Null) => &json["now"],
+        Some(next) => &next["value"],
+        None => json,
+    }
+}
+
+/// What holds data that nobody can bring back, by name, with what the cloud calls it: another one has another id.
+pub fn irreplaceable(world: &World) -> BTreeMap<String, String> {
+    let databases = world.records().filter(|(table, ..)| *table == "gcp.database");
+    let named = databases.filter_map(|(_, key, json)| Some((key, standing(json).get("uid")?.as_str()?)));
+    named.map(|(key, uid)| (key.to_owned(), uid.to_owned())).collect()
 }
 
 /// Who bears which id.

@@ -45,11 +45,23 @@ pub struct Life {
 pub enum Job<'a> {
     /// `mcm apply --auto-approve`
     Apply(&'a Stack),
+    /// `mcm apply --auto-approve --allow-recreate`
+    Recreate(&'a Stack),
     /// `mcm destroy --auto-approve`
     Destroy(&'a Stack),
     /// `mcm rollback`
     Rollback(&'a Stack),
 }
+
+/// What an apply is asked for.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    pub mode: Mode,
+    pub allow_recreate: bool,
+}
+
+/// `mcm apply`, with nothing special.
+pub const PLAIN: Wanted = Wanted { mode: Mode::Apply, allow_recreate: false };
 
 /// How a process ended.
 #[derive(Clone, Debug)]
@@ -204,8 +216,13 @@ impl Life {
         };
         let working = async {
             match job {
-                Job::Apply(stack) => self.apply(stack, Mode::Apply, heard, &tell).await,
-                Job::Destroy(stack) => self.apply(stack, Mode::Destroy, heard, &tell).await,
+                Job::Apply(stack) => self.apply(stack, PLAIN, heard, &tell).await,
+                Job::Recreate(stack) => {
+                    self.apply(stack, Wanted { allow_recreate: true, ..PLAIN }, heard, &tell).await
+                }
+                Job::Destroy(stack) => {
+                    self.apply(stack, Wanted { mode: Mode::Destroy, ..PLAIN }, heard, &tell).await
+                }
                 Job::Rollback(stack) => self.rollback(stack, heard, &tell).await,
             }
         };
@@ -224,8 +241,8 @@ impl Life {
         Ran { end, traffic: wire.traffic(), told }
     }
 
-    async fn apply(&self, stack: &Stack, mode: Mode, stop: &Stop, tell: &(dyn Fn(Event) + Sync)) -> End {
-        self.apply_over(Arc::new(self.disk.clone()), None, stack, mode, stop, tell).await
+    async fn apply(&self, stack: &Stack, wanted: Wanted, stop: &Stop, tell: &(dyn Fn(Event) + Sync)) -> End {
+        self.apply_over(Arc::new(self.disk.clone()), None, stack, wanted, stop, tell).await
     }
 
     /// An apply that keeps its books in this medium, for as long as it holds the lock.
@@ -234,7 +251,7 @@ impl Life {
         medium: Arc<dyn store::Medium>,
         lock: Option<&Lock>,
         stack: &Stack,
-        mode: Mode,
+        wanted: Wanted,
         stop: &Stop,
         tell: &(dyn Fn(Event) + Sync),
     ) -> End {
@@ -257,7 +274,8 @@ impl Life {
         };
         let now = self.clouds.world(|world| world.now());
         let (targets, excludes) = (Vec::new(), Vec::new());
-        let request = Request { mode, targets, excludes, allow_recreate: false, now };
+        let Wanted { mode, allow_recreate } = wanted;
+        let request = Request { mode, targets, excludes, allow_recreate, now };
         let mut plan = match engine::plan(stack, &known.state, &CATALOGUE, &inventory, &request) {
             Ok(plan) => plan,
             Err(problems) => return End::Refused(format!("{:?}", problems.0)),
@@ -274,7 +292,7 @@ impl Life {
         };
         let mut ledger = Crooked::new(store, self.mutant);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut ledger);
-        let settings = Settings { parallelism: 16, rollback: true, now };
+        let settings = Settings { parallelism: 16, rollback: self.mutant != Some(Mutant::Naive), now };
         let ran =
             engine::apply(approved, stack, &inventory, &CATALOGUE, &mut books, &router, settings, stop, tell);
         let ran = Box::pin(ran).await;

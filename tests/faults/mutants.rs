@@ -69,7 +69,7 @@ pub enum Mutant {
     UpdatesNotUndone,
     OnlyLastRunUndone,
     // --- the control ---
-    /// State after the reply, no journal: what most tools do.
+    /// State after the reply; no journal, no marks, no undoing, and no answer is a refusal: what most tools do.
     Naive,
 }
 
@@ -154,7 +154,7 @@ pub fn shown(mutant: Option<Mutant>, plan: &Plan) -> Plan {
 /// What was read from the disk, as an engine with this mistake would see it.
 pub fn known(mutant: Option<Mutant>, state: &mut State, journal: &mut Journal) {
     match mutant {
-        Some(M::JournalUnread) => *journal = Journal::default(),
+        Some(M::JournalUnread | M::Naive) => *journal = Journal::default(),
         Some(M::StateUnread) => state.resources.clear(),
         _ => {}
     }
@@ -330,7 +330,7 @@ impl Provider for Misread {
         if self.is(M::DeletedIsAbsent) {
             answer = answer.map(|live| live.filter(|live| live.condition == Condition::Ready));
         }
-        if self.is(M::EveryMarkIsOurs)
+        if (self.is(M::EveryMarkIsOurs) || self.is(M::Naive))
             && let Ok(Some(live)) = &mut answer
         {
             live.owner = None;
@@ -361,7 +361,9 @@ impl Provider for Misread {
                         condition: Condition::Ready,
                     }))
                 }
-                Some(M::UnclearCreateIsRefused) => Err(CloudError { kind: ErrorKind::Invalid, ..error }),
+                Some(M::UnclearCreateIsRefused | M::Naive) => {
+                    Err(CloudError { kind: ErrorKind::Invalid, ..error })
+                }
                 Some(M::CreateSentBlindly) => self
                     .clouds
                     .create(request)
@@ -382,7 +384,9 @@ impl Provider for Misread {
         match self.clouds.update(request).await {
             Err(error) if error.kind == ErrorKind::Unknown => match self.mutant {
                 Some(M::UnclearUpdateIsDone) => Ok(done(request.before)),
-                Some(M::UnclearUpdateIsRefused) => Err(CloudError { kind: ErrorKind::Invalid, ..error }),
+                Some(M::UnclearUpdateIsRefused | M::Naive) => {
+                    Err(CloudError { kind: ErrorKind::Invalid, ..error })
+                }
                 _ => Err(error),
             },
             Err(error) if error.kind == ErrorKind::Denied && self.is(M::RefusedUpdatesAreDone) => {
@@ -400,7 +404,9 @@ impl Provider for Misread {
         match self.clouds.delete(request).await {
             Err(error) if error.kind == ErrorKind::Unknown => match self.mutant {
                 Some(M::UnclearDeleteIsDone) => Ok(()),
-                Some(M::UnclearDeleteIsRefused) => Err(CloudError { kind: ErrorKind::Invalid, ..error }),
+                Some(M::UnclearDeleteIsRefused | M::Naive) => {
+                    Err(CloudError { kind: ErrorKind::Invalid, ..error })
+                }
                 _ => Err(error),
             },
             Err(error) if error.kind == ErrorKind::Denied && self.is(M::RefusedDeletesAreDone) => Ok(()),

@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mcm::engine::Stop;
-use mcm::model::{Event, Mode, Outcome, Stack};
+use mcm::model::{Event, Outcome, Stack};
 use mcm::store::LockError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::blows::changes;
 use super::image::{Image, difference, image};
-use super::life::{End, Life, stack};
+use super::life::{End, Life, PLAIN, stack};
 use super::sweep::simulated;
 use crate::remote::shelf::Shelf;
 
@@ -101,14 +101,14 @@ impl World {
             let place = shelf.place();
             let (medium, stop) = (place.medium(), Stop::default());
             if !self.locks {
-                return Box::pin(self.life.apply_over(medium, None, stack, Mode::Apply, &stop, &tell)).await;
+                return Box::pin(self.life.apply_over(medium, None, stack, PLAIN, &stop, &tell)).await;
             }
             let lock = match place.lock("apply", patience).await {
                 Ok(lock) => lock,
                 Err(LockError::Held { .. }) => return End::Refused("locked".to_owned()),
                 Err(error) => return End::Refused(error.to_string()),
             };
-            let running = self.life.apply_over(medium, Some(&lock), stack, Mode::Apply, &stop, &tell);
+            let running = self.life.apply_over(medium, Some(&lock), stack, PLAIN, &stop, &tell);
             let end = Box::pin(running).await;
             lock.release().await;
             end

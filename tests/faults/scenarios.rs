@@ -21,6 +21,7 @@ pub const ALL: &[Recipe] = &[
     ("update", || Box::pin(update())),
     ("replace-and-delete", || Box::pin(replace())),
     ("among-others", || Box::pin(among_others())),
+    ("recreate", || Box::pin(recreate())),
     ("rollback", || Box::pin(halfway("rollback", Doing::Rollback))),
     ("recovery", || Box::pin(halfway("recovery", Doing::Apply))),
     ("destroy", || Box::pin(destroy())),
@@ -52,6 +53,15 @@ async fn replace() -> Arc<Scenario> {
     let life = applied("one").await;
     let before = life.clouds.world(|world| image(world));
     trace("replace-and-delete", life, Doing::Apply, stack("less.yaml", "two", "second"), before).await
+}
+
+/// Some can neither be changed in place nor stand beside its successor, so it goes first; a database is among it.
+async fn recreate() -> Arc<Scenario> {
+    let life = Life::new(7);
+    let ran = life.run(Job::Apply(&stack("recreated.yaml", "nam5", "first"))).await;
+    assert!(matches!(ran.end, End::Ran(Some(Outcome::Applied { .. }))), "{:?}", ran.end);
+    let before = life.clouds.world(|world| image(world));
+    trace("recreate", life, Doing::Recreate, stack("recreated.yaml", "eur3", "first"), before).await
 }
 
 /// Everything goes.

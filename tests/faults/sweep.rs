@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use mcm::model::{Outcome, Stack};
 use mcm::sandbox::{Fault, Traffic};
 
-use super::blows::{Blow, Point, changes, give_back, points};
+use super::blows::{Blow, Point, changes, edit_role, give_back, is_edited, points};
 use super::check::{Broken, Check, kind, unmarked};
 use super::disk::Damage;
 use super::image::{Image, image};
@@ -19,6 +19,8 @@ use super::mutants::Mutant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     Apply,
+    /// An apply that may delete first what keeps its name.
+    Recreate,
     Destroy,
     Rollback,
 }
@@ -72,7 +74,8 @@ pub struct Tally {
     pub kept: Mutex<BTreeMap<String, usize>>,
 }
 
-const DAMAGES: &[Damage] = &[
+/// What can happen to a write.
+pub const DAMAGES: &[Damage] = &[
     Damage::DeathBefore,
     Damage::DeathAfter,
     Damage::NoSpace,
@@ -86,15 +89,17 @@ impl Scenario {
     pub fn job(&self) -> Job<'_> {
         match self.doing {
             Doing::Apply => Job::Apply(&self.stack),
+            Doing::Recreate => Job::Recreate(&self.stack),
             Doing::Destroy => Job::Destroy(&self.stack),
             Doing::Rollback => Job::Rollback(&self.stack),
         }
     }
 
     /// What a person does who only wants it done.
-    fn again(&self) -> Job<'_> {
+    pub fn again(&self) -> Job<'_> {
         match self.doing {
             Doing::Apply | Doing::Rollback => Job::Apply(&self.stack),
+            Doing::Recreate => Job::Recreate(&self.stack),
             Doing::Destroy => Job::Destroy(&self.stack),
         }
     }
@@ -123,30 +128,18 @@ impl Scenario {
     }
 
     /// One try, with everything that must hold after it.
-    pub async fn attempt(&self, mishap: &Mishap, mutant: Option<Mutant>, tally: &Tally) -> String {
-        tally.tries.fetch_add(1, Ordering::Relaxed);
-        let mut life = self.start.fork();
-        life.mutant = mutant;
-        life.disk.make(mutant);
-        let mut check = Check { broken: Vec::new(), mishap, told: String::new() };
-        let ran = self.disturb(&life, mishap, tally).await;
-        check.watch("disturbed", &ran);
-        check.bounded(&ran, self, mishap);
-        *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
-        if !life.clouds.world(give_back) {
-            check.fail("foreign", "somebody else's role was touched".to_owned());
-        }
-        self.truth(&life, &ran, &mut check);
-        life.clouds.wire().set_faults(Vec::new());
-        let lied = matches!(mishap, Mishap::Disk(_, Damage::Lied));
-        if (lied || matches!(ran.end, End::Killed)) && life.disk.power_failure() {
-            // A machine takes its time to come back: what was on its way has arrived by then.
-            tokio::time::sleep(std::time::Duration::from_mins(1)).await;
-        }
-        life.disk.begin(None);
-        lose_files(&life, mishap).await;
+    ///
+    /// Where it is to be deep, what comes after a rollback has to converge too.
+    pub async fn attempt(
+        &self,
+        mishap: &Mishap,
+        mutant: Option<Mutant>,
+        deep: bool,
+        tally: &Tally,
+    ) -> String {
+        let (life, ran, mut check) = self.strike(mishap, mutant, tally).await;
         if self.doing != Doing::Destroy {
-            self.reverse(&life, &ran.end, &mut check, tally).await;
+            self.reverse(&life, &ran, deep, &mut check, tally).await;
         }
         self.converge(&life, &mut check).await;
         check.secrets(&life);
@@ -161,6 +154,38 @@ impl Scenario {
         check.told
     }
 
+    /// A run that is disturbed, up to when somebody else can begin.
+    pub async fn strike<'m>(
+        &self,
+        mishap: &'m Mishap,
+        mutant: Option<Mutant>,
+        tally: &Tally,
+    ) -> (Life, Ran, Check<'m>) {
+        tally.tries.fetch_add(1, Ordering::Relaxed);
+        let mut life = self.start.fork();
+        life.mutant = mutant;
+        life.disk.make(mutant);
+        let mut check = Check { broken: Vec::new(), mishap, told: String::new() };
+        let ran = self.disturb(&life, mishap, tally).await;
+        check.watch("disturbed", &ran);
+        check.bounded(&ran, self, mishap);
+        check.passes(&ran, self);
+        *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
+        if !life.clouds.world(give_back) {
+            check.fail("foreign", "somebody else's role was touched".to_owned());
+        }
+        self.truth(&life, &ran, &mut check);
+        life.clouds.wire().set_faults(Vec::new());
+        let lied = matches!(mishap, Mishap::Disk(_, Damage::Lied));
+        if (lied || matches!(ran.end, End::Killed)) && life.disk.power_failure() {
+            // A machine takes its time to come back: what was on its way has arrived by then.
+            tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+        }
+        life.disk.begin(None);
+        aftermath(&life, mishap).await;
+        (life, ran, check)
+    }
+
     async fn disturb(&self, life: &Life, mishap: &Mishap, tally: &Tally) -> Ran {
         let missed = || tally.missed.lock().unwrap().push(self.describe(mishap));
         match mishap {
@@ -168,6 +193,9 @@ impl Scenario {
                 let (fault, signal) = blow.at(&self.points[*at]);
                 life.clouds.wire().set_faults(vec![fault]);
                 life.disk.begin(None);
+                if *blow == Blow::DeniedAndKilled {
+                    life.disk.die_with(r#""entry":"failed""#);
+                }
                 let met = life.clouds.wire().met();
                 let ran = life.process(self.job(), signal).await;
                 if *met.borrow() == 0 {
@@ -215,8 +243,13 @@ impl Scenario {
     fn truth(&self, life: &Life, ran: &Ran, check: &mut Check<'_>) {
         let found = life.clouds.world(|world| image(world));
         let expected = match (&ran.end, self.doing) {
-            (End::Ran(Some(Outcome::Applied { .. })), Doing::Apply | Doing::Destroy) => &self.after,
-            (End::Ran(Some(Outcome::RolledBack { .. })), _) => &self.before,
+            (End::Ran(Some(Outcome::Applied { .. })), Doing::Apply | Doing::Recreate | Doing::Destroy) => {
+                &self.after
+            }
+            (End::Ran(Some(Outcome::RolledBack { .. })), _) => {
+                check.nothing_lost(self, life);
+                &self.before
+            }
             (End::Hung, _) => {
                 check.fail("bounded", "the run hangs".to_owned());
                 return;
@@ -227,23 +260,33 @@ impl Scenario {
     }
 
     /// `mcm rollback`, and once more: the clouds are as they were before, but for what is said.
-    async fn reverse(&self, life: &Life, disturbed: &End, check: &mut Check<'_>, tally: &Tally) {
+    async fn reverse(&self, life: &Life, disturbed: &Ran, deep: bool, check: &mut Check<'_>, tally: &Tally) {
         let life = life.fork();
+        let (left, edited) = life.clouds.world(|world| (image(world), is_edited(world)));
         let ran = life.run(Job::Rollback(&self.stack)).await;
         check.watch("rollback", &ran);
+        check.only_forward(self, &disturbed.end, &left, &ran.end);
+        if edited
+            && matches!(check.mishap, Mishap::Request(_, Blow::KilledAndEdited))
+            && !life.clouds.world(|world| is_edited(world))
+        {
+            check.fail("foreign", "what somebody wrote after the crash was undone".to_owned());
+        }
         match &ran.end {
             End::Ran(Some(Outcome::RolledBack { .. })) => {
+                check.nothing_lost(self, &life);
                 let found = life.clouds.world(|world| image(world));
                 check.same("reverse", &self.before, &found, "rolled back");
             }
             End::Ran(Some(Outcome::Stuck { kept, .. })) => {
+                check.for_cause(kept, disturbed);
                 let mut all = tally.kept.lock().unwrap();
                 for kept in kept {
                     *all.entry(format!("{} {:?}: {}", kept.address, kept.op, kept.why)).or_default() += 1;
                 }
             }
             // What was left in place, and said so, stays.
-            End::Ran(None) if matches!(disturbed, End::Ran(Some(Outcome::Stuck { .. }))) => {}
+            End::Ran(None) if matches!(disturbed.end, End::Ran(Some(Outcome::Stuck { .. }))) => {}
             End::Ran(None) => {
                 let found = life.clouds.world(|world| image(world));
                 check.nothing_begun(&self.before, &self.after, &found);
@@ -265,11 +308,13 @@ impl Scenario {
         life.run(Job::Rollback(&self.stack)).await;
         let again = life.clouds.world(|world| image(world));
         check.same("idempotence", &before, &again, "rolled back twice");
-        self.converge(&life, check).await;
+        if deep {
+            self.converge(&life, check).await;
+        }
     }
 
     /// One plain run converges; one more has nothing to do.
-    async fn converge(&self, life: &Life, check: &mut Check<'_>) {
+    pub async fn converge(&self, life: &Life, check: &mut Check<'_>) {
         let ran = life.run(self.again()).await;
         check.watch("converging", &ran);
         if !matches!(ran.end, End::Ran(Some(Outcome::Applied { .. }))) {
@@ -296,11 +341,17 @@ impl Scenario {
     }
 }
 
-/// A person loses files after a crash. That takes a moment, in which what was on its way arrives.
-async fn lose_files(life: &Life, mishap: &Mishap) {
+/// After a crash a person loses files, or somebody edits the role. That takes a moment, in which what was on its way
+/// arrives.
+async fn aftermath(life: &Life, mishap: &Mishap) {
     let Mishap::Request(_, blow) = mishap else { return };
-    if matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndStateLost | Blow::KilledAndBothLost) {
+    let lost =
+        matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndStateLost | Blow::KilledAndBothLost);
+    if lost || *blow == Blow::KilledAndEdited {
         tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    }
+    if *blow == Blow::KilledAndEdited {
+        life.clouds.world(edit_role);
     }
     if matches!(blow, Blow::KilledAndJournalLost | Blow::KilledAndBothLost) {
         life.disk.lose("journal.jsonl");
@@ -310,19 +361,30 @@ async fn lose_files(life: &Life, mishap: &Mishap) {
     }
 }
 
+/// One try in so many is deep; in the long form all are.
+const DEEP: usize = 3;
+
+/// Whether the long form is asked for.
+pub fn is_long() -> bool {
+    std::env::var_os("MCM_LONG").is_some()
+}
+
 /// Runs tries on two threads, each in a runtime of its own whose clock costs no time.
 ///
 /// Ends early once so many invariants are broken.
 pub fn sweep(tries: &[(&Scenario, Mishap)], mutant: Option<Mutant>, tally: &Tally, enough: usize) {
     let next = AtomicUsize::new(0);
+    let long = is_long();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some((scenario, mishap)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((scenario, mishap)) = tries.get(index) else { break };
                     if tally.broken.lock().unwrap().len() >= enough {
                         break;
                     }
-                    simulated(scenario.attempt(mishap, mutant, tally));
+                    simulated(scenario.attempt(mishap, mutant, long || index.is_multiple_of(DEEP), tally));
                 }
             });
         }
@@ -353,7 +415,9 @@ pub async fn trace(
         Doing::Rollback => {
             matches!(ran.end, End::Ran(Some(Outcome::RolledBack { .. } | Outcome::Stuck { .. })))
         }
-        Doing::Apply | Doing::Destroy => matches!(ran.end, End::Ran(Some(Outcome::Applied { .. }))),
+        Doing::Apply | Doing::Recreate | Doing::Destroy => {
+            matches!(ran.end, End::Ran(Some(Outcome::Applied { .. })))
+        }
     };
     assert!(ended, "{name}: {:?}", ran.end);
     scenario.points = points_of(&ran);

@@ -3,6 +3,7 @@
 PICTURE is 960 by 640 pixels; OTHER is no picture, though its name says so. SCREENS is a folder for screenshots.
 """
 
+import base64
 import sys
 from urllib.parse import urlsplit
 
@@ -133,10 +134,76 @@ def cut_off(browser):
     page.close()
 
 
+# Holds every picture until a test lets it be read: the first one first, or the last.
+HELD = """
+    const decode = window.createImageBitmap;
+    window.held = [];
+    window.createImageBitmap = async (...given) => {
+        await new Promise((go) => held.push(go));
+        return decode(...given);
+    };
+    window.settled = async () => {
+        for (let frame = 0; frame < 20; frame += 1) await new Promise(requestAnimationFrame);
+    };
+"""
+
+
+def hold(page):
+    """Chooses a picture, and waits until the page reads it."""
+    before = page.evaluate("held.length")
+    upload(page, PICTURE)
+    page.wait_for_function("(before) => held.length > before", arg=before)
+
+
+def given_up(browser):
+    """What was cancelled, or given up for another picture, shows nothing more when it has been read at last."""
+    page = browser.new_page()
+    complaints = watch(page)
+    page.add_init_script(HELD)
+    # A fragment that names no picture is none.
+    page.goto(f"{URL}#%")
+    hold(page)
+    page.locator("#work .cancel").click()
+    expect(page.locator("#work")).to_be_hidden()
+    page.evaluate("held.shift()(), settled()")
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.locator("#start")).to_be_visible()
+    hold(page)
+    hold(page)
+    page.evaluate("held.pop()()")
+    caption = analysed(page)
+    page.evaluate("held.pop()(), settled()")
+    assert analysed(page) == caption
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.locator("#recent li")).to_have_count(1)
+    assert not complaints, complaints
+    page.close()
+
+
+def misnamed(browser):
+    """A picture in a format that the service does not take, under the name of one that it does, is made to fit."""
+    page = browser.new_page()
+    page.goto(URL)
+    webp = page.evaluate(
+        """async () => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 400, height: 300 });
+            canvas.getContext("2d").fillRect(100, 100, 200, 100);
+            const blob = await new Promise((made) => canvas.toBlob(made, "image/webp"));
+            return btoa(String.fromCharCode(...new Uint8Array(await blob.arrayBuffer())));
+        }"""
+    )
+    webp = base64.b64decode(webp)
+    assert webp[8:12] == b"WEBP", webp[:16]
+    upload(page, {"name": "picture.png", "mimeType": "image/png", "buffer": webp})
+    expect(page.locator("#result")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#result .facts")).to_contain_text("JPEG")
+    page.close()
+
+
 with sync_playwright() as playwright:
     # As root, as in many a container, Chromium cannot wall itself in; it visits nobody but this machine.
     chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-    for story in (desktop, phone, cut_off):
+    for story in (desktop, phone, cut_off, given_up, misnamed):
         story(chromium)
     chromium.close()
 print("ok")

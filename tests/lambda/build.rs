@@ -7,10 +7,11 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use mcm::lambda::{BuildError, Purpose, Settings, build, up_to_date};
-use mcm::model::{Architecture, Artifact, BuildEvent, Function, Map};
+use mcm::lambda::{BuildError, Flags, Purpose, Settings, build, up_to_date};
+use mcm::model::{Architecture, Artifact, BuildEvent, Digest, Function, Map};
 use tempfile::TempDir;
 
+use crate::cli::binary::{Ran, mcm};
 use crate::support;
 
 /// A copy of the fixture, and a store beside it.
@@ -29,6 +30,7 @@ impl Lab {
             purpose: Purpose::ThisMachine,
             search_path: std::env::var_os("PATH"),
             cargo_home: std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home),
+            flags: Flags::default(),
             time_limit: Duration::from_mins(5),
         };
         Self { folder, settings }
@@ -140,6 +142,62 @@ async fn the_same_source_gives_the_same_archive_wherever_it_lies() {
         built.map(|(name, artifact)| (name, artifact.digest, artifact.size)).collect::<Vec<_>>()
     };
     assert_eq!(digests(here), digests(there));
+}
+
+/// Flags of the environment displace those of cargo's configuration; what keeps this machine's folders out of the program
+/// must not be among the displaced.
+#[test]
+#[cfg(target_os = "linux")]
+fn flags_of_the_environment_let_no_folder_of_this_machine_into_the_program() {
+    let lab = Lab::new();
+    // Like a download: outside of the workspace, in cargo's home.
+    let home = lab.folder.path().join("home");
+    std::fs::create_dir_all(home.join("dep/src")).unwrap();
+    let manifest = "[package]\nname = \"dep\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::write(home.join("dep/Cargo.toml"), manifest).unwrap();
+    std::fs::write(home.join("dep/src/lib.rs"), "pub fn place() -> &'static str { file!() }").unwrap();
+    let manifest = lab.code("hello/Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let with = format!("[dependencies]\ndep = {{ path = {:?} }}\n", home.join("dep"));
+    std::fs::write(&manifest, text.replace("[dependencies]\n", &with)).unwrap();
+    let main = "fn main() { shared::say(if cfg!(inherited) { dep::place() } else { \"no flags\" }) }";
+    std::fs::write(lab.code("hello/src/main.rs"), main).unwrap();
+    let _ = std::fs::remove_file(lab.code("Cargo.lock"));
+    let stack = r#"stack: lab
+clouds:
+  aws: { account: "123456789012", region: us-east-1 }
+resources:
+  role:
+    type: AWS::IAM::Role
+    properties:
+      RoleName: lab
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }
+functions:
+  hello: { package: hello, role: "${role}" }
+"#;
+    std::fs::write(lab.code("stack.yaml"), stack).unwrap();
+    let target =
+        format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUSTFLAGS", std::env::consts::ARCH.to_uppercase());
+    for variable in ["RUSTFLAGS", target.as_str()] {
+        let _ = std::fs::remove_dir_all(lab.code(".mcm"));
+        let mut command = mcm(&lab.folder.path().join("code"));
+        command.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTFLAGS");
+        command.env("CARGO_HOME", &home).env(variable, "--cfg inherited");
+        let ran = Ran::from(command.args(["functions", "build", "--sandbox", "--json"]).output().unwrap());
+        let told: serde_json::Value = serde_json::from_str(&ran.exits(0).out).unwrap();
+        let artifact = Artifact {
+            digest: Digest(told[0]["digest"].as_str().unwrap().to_owned()),
+            size: 0,
+            file: lab.code(told[0]["file"].as_str().unwrap()),
+        };
+        assert_eq!(
+            said(&artifact, lab.folder.path()),
+            "cargo/dep/src/lib.rs, from shared/src/lib.rs",
+            "{variable}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ functions:
     smoke: { event: { ping: 1 }, expect: { edition: "${var.edition}", event: { ping: 1 } } }
     events:
       - s3: { bucket: "${files}", events: ["s3:ObjectCreated:*"], prefix: in/ }
-      - http: { route: "GET /echo" }
+      - http: { route: "GET /echo", rate: 50 }
 outputs:
   api: ${echo.ApiEndpoint}
 "#;
@@ -186,6 +186,14 @@ async fn a_function_lives() {
 
     let applied = lab.applies(&[]).await;
     assert!(applied.err.contains("lab-functions: EchoFunction CREATE_COMPLETE"), "{}", applied.err);
+    let template = lab.cloudformation().get_template().stack_name("lab-functions").send().await.unwrap();
+    let template: Json = serde_json::from_str(template.template_body().unwrap()).unwrap();
+    let stage = &template["Resources"]["HttpApiStage"];
+    let limits = json!({ "GET /echo": { "ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100 } });
+    assert_eq!(
+        (&stage["Properties"]["RouteSettings"], &stage["DependsOn"]),
+        (&limits, &json!(["EchoRoute"]))
+    );
     assert!(!applied.all().contains("hunter2"));
     lab.nothing_to_do(&[]).await;
     let again = lab.applies(&[]).await;

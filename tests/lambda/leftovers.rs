@@ -1,9 +1,11 @@
 //! What somebody, or an earlier run, may have left under a stack's name, and that it is not in the way, or told.
 
+use std::time::Duration;
+
 use aws_sdk_cloudformation::types::{ChangeSetType, Tag};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
-use mcm::sandbox::aws_keys;
+use mcm::sandbox::{Fault, Trouble, aws_keys};
 
 use super::deploy::{ACCOUNT, Lab, until};
 use crate::support::zip;
@@ -21,6 +23,9 @@ resources:
         Resources:
           Group: { Type: "AWS::Logs::LogGroup", Properties: { LogGroupName: lab-group } }
 "#;
+
+/// As an earlier run has left it.
+const MARK: &str = "lab/resources.x/0123456789abcdef01234567";
 
 /// A template with a log group of this name.
 fn group(name: &str) -> String {
@@ -67,20 +72,69 @@ async fn lives(lab: &Lab) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_shell_is_used_unless_someone_prepares_something_in_it() {
     let lab = Lab::new(STACK).await;
-    leave(&lab, "mcm-old", group("lab-free"), None).await;
+    leave(&lab, "mcm-old", group("lab-free"), Some(MARK)).await;
     until(&lab, "lab-left", "REVIEW_IN_PROGRESS").await;
     lives(&lab).await;
 
-    leave(&lab, "theirs", group("lab-free"), None).await;
+    // Its name does not make a change set ours.
+    leave(&lab, "mcm-theirs", group("lab-free"), Some("other/resources.x/0123456789abcdef01234567")).await;
     let refused = lab.mcm(&["apply", "--auto-approve"], &[]).await.exits(5);
-    assert!(refused.err.contains("its change set `theirs` waits to be executed"), "{}", refused.err);
+    assert!(refused.err.contains("its change set `mcm-theirs` waits to be executed"), "{}", refused.err);
     assert!(refused.err.contains("adopt: true"), "{}", refused.err);
     // It is still theirs to execute.
-    execute(&lab, "theirs", "CREATE_COMPLETE").await;
+    execute(&lab, "mcm-theirs", "CREATE_COMPLETE").await;
     let refused = lab.mcm(&["apply", "--auto-approve"], &[]).await.exits(4);
     assert!(refused.err.contains("adopt: true"), "{}", refused.err);
     delete(&lab).await;
     lives(&lab).await;
+    lab.session.close().await;
+}
+
+/// Makes the same stack as a run of mcm does, faster than it: in the shell of its change set, once that is there.
+async fn overtake(lab: &Lab) {
+    let cloud = lab.cloudformation();
+    let begun = async || {
+        let sets = cloud.list_change_sets().stack_name("lab-left").send().await.ok()?;
+        sets.summaries().first()?.change_set_name().map(str::to_owned)
+    };
+    let mut tries = 0;
+    while begun().await.is_none() {
+        tries += 1;
+        assert!(tries < 2000, "no change set comes");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let set = cloud.create_change_set().stack_name("lab-left").change_set_name("theirs");
+    set.change_set_type(ChangeSetType::Create).template_body(group("lab-group")).send().await.unwrap();
+    for _ in 0..200 {
+        let call = cloud.execute_change_set().stack_name("lab-left").change_set_name("theirs");
+        if call.send().await.is_ok() {
+            return until(lab, "lab-left", "CREATE_COMPLETE").await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the change set `theirs` cannot be executed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creation_that_somebody_overtakes_leaves_their_stack_alone() {
+    let lab = Lab::new(STACK).await;
+    // The run looks at its change set when theirs has long been executed, which has dropped it.
+    let what = Trouble::Delay { ms: 4000 };
+    let contains = "DescribeChangeSet".to_owned();
+    let fault = Fault { cloud: None, contains, target: None, skip: 0, times: Some(1), what };
+    lab.session.wire().unwrap().set_faults(vec![fault]);
+    let (ran, ()) = tokio::join!(lab.mcm(&["apply", "--auto-approve"], &[]), overtake(&lab));
+    let ran = ran.exits(5);
+    assert!(ran.err.contains("somebody else made the stack lab-left at the same time"), "{}", ran.err);
+    until(&lab, "lab-left", "CREATE_COMPLETE").await;
+    delete(&lab).await;
+
+    // Where nobody does, nothing is left of a creation that cannot be begun.
+    let stack = lab.folder.path().join("stack.yaml");
+    let text = std::fs::read_to_string(&stack).unwrap();
+    std::fs::write(&stack, text.replace("AWS::Logs::LogGroup", "AWS::Logs::Group")).unwrap();
+    lab.mcm(&["apply", "--auto-approve"], &[]).await.exits(5);
+    assert!(lab.stacks().await.is_empty());
     lab.session.close().await;
 }
 
@@ -99,8 +153,7 @@ async fn what_is_left_of_a_failed_creation_is_cleared_away_if_it_was_ours() {
     delete(&lab).await;
 
     // A run of ours that was killed while CloudFormation took everything back.
-    let mark = "lab/resources.x/0123456789abcdef01234567";
-    leave(&lab, "mcm-old", group("lab-taken"), Some(mark)).await;
+    leave(&lab, "mcm-old", group("lab-taken"), Some(MARK)).await;
     execute(&lab, "mcm-old", "ROLLBACK_COMPLETE").await;
     cloud.delete_stack().stack_name("others").send().await.unwrap();
     until(&lab, "others", "").await;

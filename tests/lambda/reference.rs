@@ -31,7 +31,7 @@ async fn the_reference_stack_lives() {
     };
     let session = Session::serve(options).await.unwrap();
     let applied = run(&stack, &["apply", "--auto-approve"]).await.exits(0);
-    assert!(applied.out.contains(": 26 added, 0 changed, 0 destroyed."), "{}", applied.all());
+    assert!(applied.out.contains(": 27 added, 0 changed, 0 destroyed."), "{}", applied.all());
     run(&stack, &["plan", "--detailed-exitcode"]).await.exits(0);
 
     // The page and the API have one address.

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use aws_sdk_lambda::primitives::Blob;
+use mcm::sandbox::{Fault, Traffic, Trouble};
+
 use super::deploy::{Lab, versions};
 
 /// A function with a secret, and a step behind its release that can be made to fail.
@@ -47,6 +50,15 @@ async fn seals(lab: &Lab) -> Vec<String> {
     releases.split([' ', ':', '.']).filter(|word| word.len() > 20).map(str::to_owned).collect()
 }
 
+/// Where the deployed archive lies: bucket and key, as the template has them.
+async fn archive(lab: &Lab) -> (String, String) {
+    let template = lab.cloudformation().get_template().stack_name("lab-functions").send().await.unwrap();
+    let template: serde_json::Value = serde_json::from_str(template.template_body().unwrap()).unwrap();
+    let code = &template["Resources"]["EchoFunction"]["Properties"]["Code"];
+    let text = |name: &str| code[name].as_str().unwrap().to_owned();
+    (text("S3Bucket"), text("S3Key"))
+}
+
 /// Everything that lies below a folder, as text.
 fn texts(folder: &Path) -> String {
     let mut all = String::new();
@@ -63,7 +75,7 @@ fn texts(folder: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_that_is_undone_leads_back_to_what_it_was() {
-    let lab = Lab::new(&stack()).await;
+    let lab = Lab::new(&format!("{}    smoke: {{ event: {{}} }}\n", stack())).await;
     lab.applies(&[]).await;
     let first = seals(&lab).await;
     assert_eq!(first.len(), 2, "a salt and a digest: {first:?}");
@@ -83,10 +95,54 @@ async fn a_release_that_is_undone_leads_back_to_what_it_was() {
     lab.nothing_to_do(&["edition=two"]).await;
     assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2"]));
 
-    // A secret alone is another release, too, and its undoing.
-    let failing = ["edition=two", "token=longer-than-before", "policy=NoSuchPolicy"];
-    lab.mcm(&["apply", "--auto-approve"], &failing).await.exits(5);
-    assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2", "3"]));
+    // A smoke test without an answer has failed: it is not run again, and no version is left of it.
+    let wire = lab.session.wire().unwrap();
+    let (contains, what) = ("/invocations".to_owned(), Trouble::DropAfter);
+    wire.set_faults(vec![Fault { cloud: None, contains, target: None, skip: 0, times: None, what }]);
+    let failed = lab.mcm(&["apply", "--auto-approve"], &["edition=three"]).await.exits(5);
+    assert!(failed.err.contains("the smoke test had no answer"), "{}", failed.err);
+    wire.set_faults(Vec::new());
+    let broken = |one: &Traffic| one.target.contains("/invocations") && one.status == 0;
+    assert_eq!(wire.traffic().iter().filter(|one| broken(one)).count(), 1);
+    assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2"]));
+    lab.nothing_to_do(&["edition=two"]).await;
+
+    // What somebody has put in the place of the deployed code is not released as if it were that.
+    let lambda = lab.lambda();
+    let code = lambda.get_function().function_name("lab-echo").send().await.unwrap();
+    let deployed = code.configuration().unwrap().code_sha256().unwrap().to_owned();
+    let own = Blob::new(b"PK\x03\x04bootstrap".to_vec());
+    lambda.update_function_code().function_name("lab-echo").zip_file(own).send().await.unwrap();
+    lab.ready().await;
+    let failed = lab.mcm(&["apply", "--auto-approve"], &["edition=three"]).await.exits(5);
+    assert!(failed.err.contains("somebody has changed the code of lab-echo"), "{}", failed.err);
+    assert!(failed.err.contains(&deployed), "{}", failed.err);
+    assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2"]));
+    let key = archive(&lab).await;
+    let back = lambda.update_function_code().function_name("lab-echo").s3_bucket(&key.0).s3_key(&key.1);
+    back.send().await.unwrap();
+    lab.ready().await;
+
+    // A secret alone is another release, too, and its undoing. But what CloudFormation held before is known to no one.
+    // (Where CloudFormation itself takes the change back, it does know.)
+    let long = format!("edition={}", "x".repeat(5000));
+    let failed = lab.mcm(&["apply", "--auto-approve"], &[&long, "token=other"]).await.exits(5);
+    assert!(failed.err.contains("UPDATE_ROLLBACK_COMPLETE"), "{}", failed.err);
+    lab.nothing_to_do(&["edition=two"]).await;
+    let failing = ["edition=four", "token=longer-than-before", "policy=NoSuchPolicy"];
+    let failed = lab.mcm(&["apply", "--auto-approve"], &failing).await.exits(6);
+    let told = "undo: impossible: `Parameters.EchoSecretToken` is sensitive, and its former value is known to no one";
+    assert!(failed.out.contains(told), "{}", failed.out);
+    let kept = "`Parameters` was sensitive, so its former value is kept nowhere";
+    assert!(failed.err.contains(kept), "{}", failed.err);
+    assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2", "4"]));
+    assert_eq!(lab.answer().await["token"], 7);
+    // What is left is seen by the next plan, and goes with the next apply.
+    let plan = lab.mcm(&["plan", "--detailed-exitcode"], &["edition=two"]).await.exits(2);
+    assert!(plan.out.contains("Parameters.EchoSecretToken"), "{}", plan.out);
+    lab.applies(&["edition=two"]).await;
+    lab.nothing_to_do(&["edition=two"]).await;
+    assert_eq!(lab.answer().await["token"], 7);
     lab.session.close().await;
 }
 

@@ -224,13 +224,21 @@ async fn key(credentials: &SharedCredentialsProvider) -> Result<AwsKey, CloudErr
 
 /// Whether what is sent there stays private: TLS, or an address of this machine.
 fn is_private(url: &str) -> bool {
+    match url.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::scheme_str) {
+        Some("https") => true,
+        Some("http") => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Whether an endpoint is an address of this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     let Some(host) = uri.host() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost"
+    host == "localhost"
         || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && loopback
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// An endpoint that would carry credentials and data in clear over a network.

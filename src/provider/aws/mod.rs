@@ -35,8 +35,8 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use super::retry::{Call, retry};
 use super::{Answered, AwsAccess, Kind, Listener, LogPage};
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, ResourceType, Schema};
-pub(crate) use connect::Ambient;
 use connect::Clients;
+pub(crate) use connect::{Ambient, is_loopback};
 pub(crate) use identity::Caller;
 
 /// Every resource type of this cloud.

@@ -2,7 +2,8 @@
 //!
 //! The function's stack makes the alias and changes the code behind `$LATEST`, which nobody calls. A release publishes
 //! that as a version, calls the version with the smoke test's event, and only then lets the alias lead to it: a version
-//! that fails is deleted, and visitors never met it. Undoing a release leads the alias back to the version before.
+//! that fails is deleted, and visitors never met it. Code that somebody has put behind `$LATEST` by hand is not published:
+//! Lambda is told the digest of the archive that was deployed. Undoing a release leads the alias back to the version before.
 //!
 //! What is released is told by the alias's description (`told`): our mark, and a digest over everything that the function
 //! is made of, for each of the latest versions. Such a digest never leaves the cloud: a plan and a journal name the version
@@ -19,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_lambda::operation::get_alias::GetAliasOutput;
 use aws_sdk_lambda::types::State;
+use aws_sdk_s3::types::ChecksumMode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep};
@@ -26,7 +28,7 @@ use tokio::time::{Instant, sleep};
 use super::super::Kind;
 use super::Aws;
 use super::document::decode;
-use super::error::{optional, refusal};
+use super::error::{Explain as _, optional, refusal};
 use crate::model::{
     Attribute, CloudError, CloudId, Condition, Create, Delete, Deletion, ErrorKind, Live, Map, Owner,
     Property, Read, Schema, Shape, TextRule, Update,
@@ -212,8 +214,12 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
     let lambda = aws.lambda().await?;
     let name = &desired.function;
     let mark = owner.to_text();
-    let send = || lambda.publish_version().function_name(name).description(&mark).send();
-    let made = aws.put(PUBLISH, send).await?;
+    let archive = archive(aws, &desired.configuration).await?;
+    let send = || {
+        let call = lambda.publish_version().function_name(name).description(&mark);
+        call.set_code_sha256(archive.clone()).send()
+    };
+    let made = aws.put(PUBLISH, send).await.map_err(|error| changed(name, error))?;
     let is_ours = made.description() == Some(mark.as_str());
     let version = made.version().unwrap_or_default().to_owned();
     let began = Instant::now();
@@ -235,6 +241,28 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
         }
         sleep(PAUSE).await;
     }
+}
+
+/// The digest of the archive that the function is made of, as S3 knows it: nothing else is published.
+async fn archive(aws: &Aws, configuration: &BTreeMap<String, Json>) -> Result<Option<String>, CloudError> {
+    let at = |name: &str| configuration.get("Function")?.get("Code")?.get(name)?.as_str();
+    let Some((bucket, key)) = at("S3Bucket").zip(at("S3Key")) else { return Ok(None) };
+    let s3 = aws.s3().await?;
+    let send = || s3.head_object().bucket(bucket).key(key).checksum_mode(ChecksumMode::Enabled).send();
+    let found = optional(aws.read("s3:HeadObject", send).await)?;
+    Ok(found.and_then(|found| found.checksum_sha256))
+}
+
+/// What is behind `$LATEST` is another program than the one that was deployed.
+fn changed(function: &str, error: CloudError) -> CloudError {
+    if !error.message.contains("CodeSHA256") {
+        return error;
+    }
+    let hint = format!(
+        "somebody has changed the code of {function} since it was deployed: look at it with `aws lambda get-function \
+         --function-name {function}`, and put the deployed code back (`aws lambda update-function-code`)"
+    );
+    error.hinting(hint)
 }
 
 async fn lead(aws: &Aws, desired: &Properties, version: &str, told: &Told) -> Result<(), CloudError> {

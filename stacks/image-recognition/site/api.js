@@ -32,6 +32,8 @@ const call = async (path, options, signal) => {
     if (signal.aborted) throw new Cancelled();
     throw offline();
   }
+  // Reading what is no JSON looks the same as being stopped.
+  if (signal.aborted) throw new Cancelled();
   return { status: reply.status, body, retryAfter: Number(reply.headers.get("retry-after")) || 0 };
 };
 
@@ -60,7 +62,7 @@ export const upload = (ticket, picture, progress, signal) => new Promise((resolv
   const request = new XMLHttpRequest();
   request.open("POST", ticket.url);
   request.timeout = UPLOAD_PATIENCE_MS;
-  request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+  request.upload.onprogress = (event) => event.lengthComputable && !signal.aborted && progress(event.loaded / event.total);
   request.onload = () => {
     if (request.status >= 200 && request.status < 300) return resolve();
     const code = /<Code>(\w+)<\/Code>/.exec(request.responseText)?.[1];

@@ -19,7 +19,7 @@ let latest = { id: undefined, url: undefined };
 let again = () => {};
 
 const shown = () => {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = location.hash.slice(1);
   return NAME.test(id) ? id : undefined;
 };
 
@@ -41,6 +41,11 @@ const run = async (work) => {
   }
 };
 
+/** After waiting for what cannot be stopped: whoever chose something else meanwhile sees nothing more of this. */
+const goOn = (signal) => {
+  if (signal.aborted) throw new Cancelled();
+};
+
 const look = async (id, signal) => {
   const kept = recent.find(id);
   const step = "Looking at the picture…";
@@ -55,6 +60,7 @@ const look = async (id, signal) => {
 const take = (file) => run(async (signal) => {
   view.working("Reading the picture…", { picture: "" });
   const picture = await prepare(file);
+  goOn(signal);
   const detail = picture.refitted ? "It was made to fit, on your device." : "";
   view.working("Uploading…", { share: 0, detail, picture: picture.thumbnail });
   view.say("Uploading the picture.");

@@ -1,5 +1,8 @@
 //! The smoke test of a version: one call, and what its answer must contain.
 
+use std::time::Duration;
+
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::LogType;
 use base64::Engine as _;
@@ -13,6 +16,12 @@ use super::super::error::{Explain as _, refusal};
 use crate::model::{CloudError, ErrorKind};
 
 const INVOKE: &str = "lambda:InvokeFunction";
+const CONFIGURATION: &str = "lambda:GetFunctionConfiguration";
+/// What a call takes besides the function's own time: to start it, which is not counted, and the way there and back.
+const BESIDES: Duration = Duration::from_secs(15);
+/// Lambda's own, where it does not say how long a function may take.
+const TIMEOUT_SECONDS: u64 = 3;
+const ALIAS: &str = "the alias was left as it was; mend the function, or what its `smoke` expects";
 /// Of an answer and of a log, so much is shown.
 const SHOWN: usize = 600;
 /// So many of the last lines of the log.
@@ -26,7 +35,8 @@ pub(super) struct Smoke {
     expect: Option<Json>,
 }
 
-/// Calls a function, and takes the end of its log with the answer.
+/// Calls a function, and takes the end of its log with the answer. Lambda says nothing before the function has answered or
+/// its time is up, so it is waited for as long as that is.
 pub(in super::super) async fn call(
     aws: &Aws,
     function: &str,
@@ -34,6 +44,10 @@ pub(in super::super) async fn call(
     event: Vec<u8>,
 ) -> Result<Answered, CloudError> {
     let lambda = aws.lambda().await?;
+    let send = || lambda.get_function_configuration().function_name(function).qualifier(qualifier).send();
+    let found = aws.read(CONFIGURATION, send).await?;
+    let seconds = found.timeout().and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(TIMEOUT_SECONDS);
+    let patience = Duration::from_secs(seconds) + BESIDES;
     let send = || {
         lambda
             .invoke()
@@ -41,6 +55,11 @@ pub(in super::super) async fn call(
             .qualifier(qualifier)
             .log_type(LogType::Tail)
             .payload(Blob::new(event.clone()))
+            .customize()
+            .config_override(
+                aws_sdk_lambda::Config::builder()
+                    .timeout_config(TimeoutConfig::builder().read_timeout(patience).build()),
+            )
             .send()
     };
     let answer = aws.change(INVOKE, send).await?;
@@ -55,7 +74,7 @@ pub(in super::super) async fn call(
 /// Calls a version; an error unless it answers as it must.
 pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke) -> Result<(), CloudError> {
     let Answered { body, error, log } =
-        call(aws, function, version, smoke.event.to_string().into_bytes()).await?;
+        call(aws, function, version, smoke.event.to_string().into_bytes()).await.map_err(unanswered)?;
     let text = String::from_utf8_lossy(&body);
     let failed = |what: String| {
         let mut lines: Vec<&str> = log.lines().rev().take(LINES).collect();
@@ -63,8 +82,7 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
         let said = if lines.is_empty() { String::new() } else { format!("\n{}", lines.join("\n")) };
         let code = "SmokeTestFailed".to_owned();
         let message = format!("version {version} of the function {function} {what}{said}");
-        CloudError { code, ..refusal(INVOKE, ErrorKind::Invalid, message) }
-            .hinting("the alias was left as it was; mend the function, or what its `smoke` expects")
+        CloudError { code, ..refusal(INVOKE, ErrorKind::Invalid, message) }.hinting(ALIAS)
     };
     if let Some(error) = error {
         return Err(failed(format!("failed its smoke test ({error}): {}", shortened(&text))));
@@ -78,6 +96,16 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
             shortened(&text)
         ))),
     }
+}
+
+/// A test without an answer has failed. It is not run once more: the function may have done what it does.
+fn unanswered(error: CloudError) -> CloudError {
+    if error.kind != ErrorKind::Unknown {
+        return error;
+    }
+    let message = format!("the smoke test had no answer: {}", error.message);
+    CloudError { kind: ErrorKind::Invalid, code: "SmokeTestFailed".to_owned(), message, ..error }
+        .hinting(ALIAS)
 }
 
 fn shortened(text: &str) -> String {
@@ -104,8 +132,44 @@ fn difference(expected: &Json, answered: &Json) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
 
-    use super::difference;
+    use super::*;
+    use crate::model::{AwsPlace, Secret};
+    use crate::provider::AwsAccess;
+
+    /// Answers one request: a function that may take 45 seconds, and takes 40.
+    async fn answer(mut stream: TcpStream) {
+        let (mut request, mut byte) = (Vec::new(), [0]);
+        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.unwrap() == 1 {
+            request.push(byte[0]);
+        }
+        if request.starts_with(b"POST") {
+            let mut event = [0; 2];
+            stream.read_exact(&mut event).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(40)).await;
+        }
+        let body = r#"{"Timeout":45}"#;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_function_is_waited_for_as_long_as_it_may_take() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream));
+            }
+        });
+        let keys = Some(("key".to_owned(), Secret::new("secret")));
+        let place = AwsPlace { account: "1".to_owned(), region: "us-east-1".to_owned(), endpoint: None };
+        let aws = Aws::new(place, AwsAccess { endpoint, keys, dial: None });
+        let answered = call(&aws, "f", "1", b"{}".to_vec()).await.unwrap();
+        assert_eq!((answered.error, answered.body.as_slice()), (None, br#"{"Timeout":45}"#.as_slice()));
+    }
 
     #[test]
     fn an_answer_may_hold_more_than_is_expected() {

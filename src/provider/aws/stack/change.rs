@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Parameter, Tag as CloudTag};
+use aws_sdk_cloudformation::operation::create_change_set::CreateChangeSetOutput;
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeSetStatus, ChangeSetType, Parameter, StackStatus, Tag as CloudTag,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::super::Aws;
@@ -11,10 +14,10 @@ use super::super::error::{Explain as _, refusal};
 use super::super::tags::{self, Tag};
 use super::schema::secret_parameters;
 use super::wait::{self, Pauses};
-use super::{Properties, delete, read, secrets};
+use super::{Properties, delete, read, secrets, taken};
 use crate::model::{CloudError, ErrorKind, Owner, Value};
 
-/// The names of our change sets begin so.
+/// The names of our change sets begin so, for people.
 const OURS: &str = "mcm-";
 /// CloudFormation works out a change set within seconds.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -23,13 +26,40 @@ const ROLE_SETTLES: Duration = Duration::from_mins(2);
 
 const CREATE: &str = "cloudformation:CreateChangeSet";
 
-/// A change set of someone else's, in a stack that holds nothing yet.
-pub(super) async fn foreign(aws: &Aws, name: &str) -> Result<Option<String>, CloudError> {
+/// A change set of someone else's, in a stack that holds nothing yet: one that would leave another mark than ours. Its
+/// name says nothing.
+pub(super) async fn foreign(aws: &Aws, name: &str, owner: &Owner) -> Result<Option<String>, CloudError> {
     let cloudformation = aws.cloudformation().await?;
-    let send = || cloudformation.list_change_sets().stack_name(name).send();
-    let page = aws.read("cloudformation:ListChangeSets", send).await?;
-    let names = page.summaries().iter().filter_map(|one| one.change_set_name());
-    Ok(names.filter(|name| !name.starts_with(OURS)).map(str::to_owned).next())
+    for set in change_sets(aws, name).await? {
+        let send = || cloudformation.describe_change_set().stack_name(name).change_set_name(&set).send();
+        let answer = match aws.read("cloudformation:DescribeChangeSet", send).await {
+            Ok(answer) => answer,
+            // It went meanwhile.
+            Err(error) if is_lost(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        let mark = read::mark_among(answer.tags());
+        if !mark.is_some_and(|mark| mark.stack == owner.stack && mark.address == owner.address) {
+            return Ok(Some(set));
+        }
+    }
+    Ok(None)
+}
+
+/// The names of the change sets of a stack.
+async fn change_sets(aws: &Aws, stack: &str) -> Result<Vec<String>, CloudError> {
+    let cloudformation = aws.cloudformation().await?;
+    let (mut names, mut token): (Vec<String>, Option<String>) = (Vec::new(), None);
+    loop {
+        let send =
+            || cloudformation.list_change_sets().stack_name(stack).set_next_token(token.clone()).send();
+        let page = aws.read("cloudformation:ListChangeSets", send).await?;
+        names.extend(page.summaries().iter().filter_map(|one| one.change_set_name().map(str::to_owned)));
+        token = page.next_token.filter(|token| !token.is_empty());
+        if token.is_none() {
+            return Ok(names);
+        }
+    }
 }
 
 /// Brings a stack to what is desired. `kept` is the digest of the secrets that it has.
@@ -43,14 +73,16 @@ pub(super) async fn apply(
     let name = desired.stack_name.as_str();
     let set = Set::new(desired, owner, kind.clone(), kept)?;
     let creating = kind == ChangeSetType::Create;
-    let executable = match prepare(aws, desired, &set).await {
+    // Where it is refused, nothing was made, and nothing is left.
+    let stack = make_anew(aws, desired, &set).await?;
+    let executable = match ready(aws, name, &set).await {
         Ok(executable) => executable,
-        // What stays of a creation that was not even begun is an empty shell.
         Err(error) if creating && error.kind != ErrorKind::Unknown => {
-            let _ = delete(aws, name).await;
-            return Err(error);
+            // The error counts; a shell that stays is gone on in by the next creation.
+            let _ = abandon(aws, &stack, name, &set).await;
+            return Err(overtaken(name, creating, error));
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(overtaken(name, creating, error)),
     };
     if !executable {
         return Ok(());
@@ -64,16 +96,49 @@ pub(super) async fn apply(
             .client_request_token(&set.token)
             .send()
     };
-    aws.change("cloudformation:ExecuteChangeSet", send).await?;
+    let executed = aws.change("cloudformation:ExecuteChangeSet", send).await;
+    executed.map_err(|error| overtaken(name, creating, error))?;
     match wait::done(aws, name, &set.token).await {
         Err(error) if creating && error.code == "ROLLBACK_COMPLETE" => {
             // Everything in it was taken back; its shell would stand in the way of the next try.
-            delete(aws, name).await?;
+            delete(aws, &stack).await?;
             Err(settling(error))
         }
         Err(error) if error.code == "UPDATE_ROLLBACK_COMPLETE" => Err(settling(error)),
         other => other,
     }
+}
+
+/// Takes back a creation that was not begun: our change set, and the stack of this id, if that is still an empty shell
+/// with nobody else's change set in it. (One that is made after this look takes CloudFormation seconds to work out, so
+/// that nothing of it is there when the shell goes.)
+async fn abandon(aws: &Aws, stack: &str, name: &str, set: &Set) -> Result<(), CloudError> {
+    discard(aws, stack, &set.name).await?;
+    let found = wait::describe(aws, stack).await?;
+    let is_shell = found.is_some_and(|found| found.stack_status() == Some(&StackStatus::ReviewInProgress));
+    if !is_shell || !change_sets(aws, stack).await?.is_empty() {
+        return Ok(());
+    }
+    let cloudformation = aws.cloudformation().await?;
+    aws.put("cloudformation:DeleteStack", || cloudformation.delete_stack().stack_name(stack).send()).await?;
+    wait::deleted(aws, stack, name).await
+}
+
+/// CloudFormation drops all other change sets of a stack when one of them is executed: somebody was faster.
+fn overtaken(name: &str, creating: bool, error: CloudError) -> CloudError {
+    if !is_lost(&error) {
+        return error;
+    }
+    if creating {
+        return taken(format!("somebody else made the stack {name} at the same time"));
+    }
+    let message = format!("somebody else changed the stack {name} at the same time");
+    CloudError { kind: ErrorKind::Conflict, message, ..error }
+}
+
+/// Whether there is no such change set.
+fn is_lost(error: &CloudError) -> bool {
+    error.code.starts_with("ChangeSetNotFound")
 }
 
 /// Lambda refuses a role that it cannot assume yet.
@@ -110,22 +175,15 @@ impl Set {
             desired.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let (secret, plain): (BTreeMap<&str, &str>, BTreeMap<&str, &str>) =
             values.into_iter().partition(|(name, _)| hidden.contains(name));
-        let former = |value: &str| kind == ChangeSetType::Update && value == read::HIDDEN;
-        let unchanged = !secret.is_empty() && secret.values().all(|value| former(value));
         let sealed = match kept {
-            // What no one knows any more stays as it is.
-            Some(kept) if unchanged || secrets::fits(&kept, &secret) => Some(kept),
-            _ if secret.is_empty() || secret.values().any(|value| former(value)) => None,
+            Some(kept) if secrets::fits(&kept, &secret) => Some(kept),
+            _ if secret.is_empty() => None,
             _ => Some(secrets::seal(&secret)?),
         };
         let content = serde_json::to_vec(&(&template, &plain, &desired.tags, owner.to_text(), kind.as_str()));
         let digest = hex::encode(Sha256::digest(content.unwrap_or_default()));
         let parameter = |(name, value): (&str, &str)| {
-            let parameter = Parameter::builder().parameter_key(name);
-            if hidden.contains(&name) && former(value) {
-                return parameter.use_previous_value(true).build();
-            }
-            parameter.parameter_value(value).build()
+            Parameter::builder().parameter_key(name).parameter_value(value).build()
         };
         let parameters = plain.into_iter().chain(secret).map(parameter).collect();
         let sealed = sealed.map(|value| Tag { key: secrets::TAG.to_owned(), value });
@@ -140,16 +198,19 @@ impl Set {
     }
 }
 
-/// Makes the change set, anew if one of its name is left over. Whether there is anything to execute.
-async fn prepare(aws: &Aws, desired: &Properties, set: &Set) -> Result<bool, CloudError> {
-    let stack = desired.stack_name.as_str();
+/// Makes the change set, anew if one of its name is left over. The id of its stack.
+async fn make_anew(aws: &Aws, desired: &Properties, set: &Set) -> Result<String, CloudError> {
     match make(aws, desired, set).await {
         Err(error) if error.code == "AlreadyExistsException" => {
-            discard(aws, stack, &set.name).await?;
-            make(aws, desired, set).await?;
+            discard(aws, &desired.stack_name, &set.name).await?;
+            make(aws, desired, set).await
         }
-        other => other?,
+        other => other,
     }
+}
+
+/// Waits until a change set is worked out. Whether there is anything to execute.
+async fn ready(aws: &Aws, stack: &str, set: &Set) -> Result<bool, CloudError> {
     let cloudformation = aws.cloudformation().await?;
     let mut pauses = Pauses::new();
     loop {
@@ -174,7 +235,8 @@ async fn prepare(aws: &Aws, desired: &Properties, set: &Set) -> Result<bool, Clo
     }
 }
 
-async fn make(aws: &Aws, desired: &Properties, set: &Set) -> Result<(), CloudError> {
+/// Makes the change set. The id of its stack.
+async fn make(aws: &Aws, desired: &Properties, set: &Set) -> Result<String, CloudError> {
     let cloudformation = aws.cloudformation().await?;
     let capabilities: Vec<Capability> =
         desired.capabilities.iter().map(|word| Capability::from(word.as_str())).collect();
@@ -193,7 +255,8 @@ async fn make(aws: &Aws, desired: &Properties, set: &Set) -> Result<(), CloudErr
             .send()
     };
     let answer = aws.change(CREATE, send).await;
-    answer.map(drop).map_err(|error| match error.code.as_str() {
+    let id = |answer: CreateChangeSetOutput| answer.stack_id.unwrap_or_else(|| desired.stack_name.clone());
+    answer.map(id).map_err(|error| match error.code.as_str() {
         "InsufficientCapabilitiesException" => {
             error.hinting("say under `Capabilities` that the template may do so: `[CAPABILITY_NAMED_IAM]`")
         }

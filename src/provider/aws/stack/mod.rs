@@ -6,7 +6,7 @@
 //!
 //! # States that someone may have left
 //! - `REVIEW_IN_PROGRESS`: an empty shell around change sets that were never executed. It counts as absent; a creation
-//!   goes on in it, unless there are change sets of someone else's.
+//!   goes on in it, unless there are change sets of someone else's. A creation that cannot be begun takes its own away.
 //! - `ROLLBACK_COMPLETE`: a shell that holds nothing and can only be deleted. It counts as absent; a creation deletes it
 //!   first if it bears our mark, and refuses otherwise.
 //! - `UPDATE_ROLLBACK_FAILED`: the resources that failed count as absent from the template, so that a plan shows them;
@@ -16,8 +16,8 @@
 //!
 //! # Secrets
 //! CloudFormation never shows the value of a `NoEcho` parameter again. Whether it is still the desired one tells a tag,
-//! a salted and stretched digest of all such values (`secrets`). Undoing an update in which a secret has changed leaves the
-//! new secret: the former one is known to no one.
+//! a salted and stretched digest of all such values (`secrets`). The former value of one that changes is known to no one, so
+//! that such an update cannot be undone: a plan says so.
 
 mod change;
 mod read;
@@ -37,7 +37,7 @@ use super::Aws;
 use super::document::decode;
 use super::error::{Explain as _, refusal};
 use super::tags::Tag;
-use crate::model::{CloudError, Create, Delete, ErrorKind, Live, Owner, Read, Schema, Update};
+use crate::model::{CloudError, Create, Delete, ErrorKind, Live, Owner, Read, Schema, Update, Value};
 
 /// The kind.
 pub(super) struct Stack;
@@ -95,7 +95,9 @@ impl Kind<Aws> for Stack {
     }
 
     async fn delete(&self, aws: &Aws, request: Delete<'_>) -> Result<(), CloudError> {
-        delete(aws, &request.id.0).await
+        // The very stack that was seen: another one may bear its name by now.
+        let seen = request.before.attributes.get("StackId").and_then(Value::as_text);
+        delete(aws, seen.unwrap_or(&request.id.0)).await
     }
 }
 
@@ -111,14 +113,9 @@ impl Stack {
 
 /// Makes room for a stack of this name: what only looks like one is cleared away, where it is ours to do so.
 async fn make_room(aws: &Aws, name: &str, owner: &Owner) -> Result<(), CloudError> {
-    let call = "cloudformation:DescribeStacks";
     let Some(stack) = wait::settled(aws, name).await? else { return Ok(()) };
-    let taken = |message: String| CloudError {
-        code: "AlreadyExistsException".to_owned(),
-        ..refusal(call, ErrorKind::AlreadyExists, message)
-    };
     match stack.stack_status() {
-        Some(StackStatus::ReviewInProgress) => match change::foreign(aws, name).await? {
+        Some(StackStatus::ReviewInProgress) => match change::foreign(aws, name, owner).await? {
             None => Ok(()),
             Some(other) => Err(taken(format!(
                 "someone prepares a stack {name}: its change set `{other}` waits to be executed"
@@ -129,10 +126,10 @@ async fn make_room(aws: &Aws, name: &str, owner: &Owner) -> Result<(), CloudErro
             ))),
         },
         Some(StackStatus::RollbackComplete) => {
-            let mark = read::mark(&stack);
+            let mark = read::mark_among(stack.tags());
             let ours = mark.is_some_and(|mark| mark.stack == owner.stack && mark.address == owner.address);
             if ours {
-                return delete(aws, name).await;
+                return delete(aws, stack.stack_id().unwrap_or(name)).await;
             }
             let message = format!(
                 "a stack {name} failed to be created by someone else; what is left of it holds nothing"
@@ -147,12 +144,19 @@ async fn make_room(aws: &Aws, name: &str, owner: &Owner) -> Result<(), CloudErro
     }
 }
 
-/// Deletes a stack with everything in it, and waits until it is gone.
-async fn delete(aws: &Aws, name: &str) -> Result<(), CloudError> {
-    let Some(stack) = wait::settled(aws, name).await? else { return Ok(()) };
-    // Once it is gone, only its id still finds it.
-    let id = stack.stack_id().unwrap_or(name).to_owned();
+/// Somebody's stack stands, or is to stand, where ours should.
+fn taken(message: String) -> CloudError {
+    CloudError {
+        code: "AlreadyExistsException".to_owned(),
+        ..refusal("cloudformation:DescribeStacks", ErrorKind::AlreadyExists, message)
+    }
+}
+
+/// Deletes the stack of this id with everything in it, and waits until it is gone.
+async fn delete(aws: &Aws, id: &str) -> Result<(), CloudError> {
+    let Some(stack) = wait::settled(aws, id).await? else { return Ok(()) };
     let cloudformation = aws.cloudformation().await?;
-    aws.put("cloudformation:DeleteStack", || cloudformation.delete_stack().stack_name(name).send()).await?;
-    wait::deleted(aws, &id, name).await
+    aws.put("cloudformation:DeleteStack", || cloudformation.delete_stack().stack_name(id).send()).await?;
+    // Once it is gone, only its id still finds it.
+    wait::deleted(aws, stack.stack_id().unwrap_or(id), stack.stack_name().unwrap_or(id)).await
 }

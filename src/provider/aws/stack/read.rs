@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_cloudformation::types::{ResourceStatus, Stack, StackStatus, TemplateStage};
+use aws_sdk_cloudformation::types::{ResourceStatus, Stack, StackStatus, Tag as CloudTag, TemplateStage};
 use futures::try_join;
 
 use super::super::Aws;
@@ -10,9 +10,6 @@ use super::super::tags::{self, Tag};
 use super::schema::secret_parameters;
 use super::{secrets, wait};
 use crate::model::{CloudError, CloudId, Condition, Live, Map, Owner, Secret, Value};
-
-/// What CloudFormation shows in place of a hidden value.
-pub(super) const HIDDEN: &str = "****";
 
 /// The stack, once it is in no state in between; a shell that holds nothing is none.
 pub(super) async fn read(aws: &Aws, id: &CloudId, desired: Option<&Map>) -> Result<Option<Live>, CloudError> {
@@ -111,7 +108,8 @@ async fn failed(aws: &Aws, name: &str, broken: bool) -> Result<Vec<String>, Clou
     }
 }
 
-/// The parameters. A hidden one is what is desired, as far as the digest tells; else it is not known.
+/// The parameters. A hidden one is what is desired, as far as the digest tells; else it is known to no one, which an empty
+/// secret says.
 fn parameters(stack: &Stack, template: &Value, sealed: Option<&str>, desired: Option<&Map>) -> Map {
     let declared = template.at(&["Parameters"]).and_then(Value::as_map);
     let hidden = secret_parameters(template);
@@ -127,7 +125,7 @@ fn parameters(stack: &Stack, template: &Value, sealed: Option<&str>, desired: Op
         let default = declared.and_then(|declared| declared.get(name)?.at(&["Default"]).map(Value::to_text));
         let value = if hidden.contains(&name) {
             let known = wished.get(name).filter(|_| same);
-            Value::Secret(Secret::new(known.copied().unwrap_or(HIDDEN)))
+            Value::Secret(Secret::new(known.copied().unwrap_or_default()))
         } else if !desired && default.as_deref() == Some(value) {
             // CloudFormation shows defaults among the values.
             continue;
@@ -169,9 +167,9 @@ fn condition(status: &StackStatus) -> Condition {
     }
 }
 
-/// Whose mark a stack bears.
-pub(super) fn mark(stack: &Stack) -> Option<Owner> {
-    let tag = stack.tags().iter().find(|tag| tag.key() == Some(Owner::TAG))?;
+/// Whose mark stands among some tags.
+pub(super) fn mark_among(tags: &[CloudTag]) -> Option<Owner> {
+    let tag = tags.iter().find(|tag| tag.key() == Some(Owner::TAG))?;
     Owner::parse(tag.value()?)
 }
 

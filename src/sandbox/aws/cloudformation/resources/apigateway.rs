@@ -92,6 +92,7 @@ pub(super) const STAGE: Kind = Kind {
         Property::new("AutoDeploy", Shape::Bool),
         Property::new("DefaultRouteSettings", Shape::Map(ROUTE_SETTINGS)),
         Property::new("Description", Shape::Text),
+        Property::new("RouteSettings", Shape::Document),
         Property::new("StageName", Shape::Text).required().fixed(),
         Property::new("StageVariables", Shape::Texts),
         Property::new("Tags", Shape::Texts),

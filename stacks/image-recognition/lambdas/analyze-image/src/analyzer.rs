@@ -1,7 +1,7 @@
 //! From the event to the document.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::s3::{S3Event, S3EventRecord};
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,11 @@ use tokio::time::Instant;
 use crate::inspect::{inspect, too_large};
 use crate::vision::Vision;
 
+/// So many pictures of one name are looked at. A form can be used more than once while it holds, and the vision service
+/// counts every picture.
+const MOST_LOOKS: u32 = 3;
+/// Kept back from the time that the vision service may take, so that it can be written down that it gave nothing.
+const TO_WRITE: Duration = Duration::from_secs(5);
 /// So often a document is read anew when another invocation changed it first.
 const MOST_ROUNDS: u32 = 4;
 
@@ -96,10 +101,10 @@ struct Arrival {
 
 /// What the document says about an arrival.
 enum Standing {
-    /// This very object was analysed already, or a newer one.
+    /// This very object was analysed already, or a newer one; or too many were.
     Settled,
-    /// It is to be written, if the document is still as it was read.
-    Open(Expected),
+    /// It is to be written, if the document is still as it was read; so many were looked at before.
+    Open(Expected, u32),
 }
 
 impl Analyzer {
@@ -166,13 +171,35 @@ impl Analyzer {
     }
 
     async fn analyze(&self, arrival: &Arrival, deadline: Instant) -> Result<(), AnalyzeError> {
-        let id = arrival.id;
         // Asked before the vision service is, which counts every picture.
-        let Standing::Open(mut expected) = self.standing(arrival, deadline).await? else { return Ok(()) };
-        let Some(outcome) = self.outcome(arrival, deadline).await? else { return Ok(()) };
-        let fields = serde_json::to_value(self.record(arrival, outcome, SystemTime::now()))
-            .map_err(|why| AnalyzeError::Event(why.to_string()))?;
+        let Standing::Open(expected, looks) = self.standing(arrival, deadline).await? else { return Ok(()) };
+        match self.outcome(arrival, deadline).await {
+            Ok(Some(outcome)) => self.keep(arrival, outcome, (expected, looks), deadline).await,
+            Ok(None) => Ok(()),
+            Err(error @ AnalyzeError::Vision { .. }) => {
+                // Lambda tries twice more. If that is in vain too, this is what the visitor is told.
+                let outcome = Outcome::Failed { reason: Reason::unavailable() };
+                if let Err(why) = self.keep(arrival, outcome, (expected, looks), deadline).await {
+                    tracing::error!(id = %arrival.id, error = %why, "that it failed could not be written down");
+                }
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the document.
+    async fn keep(
+        &self,
+        arrival: &Arrival,
+        outcome: Outcome,
+        (mut expected, mut looks): (Expected, u32),
+        deadline: Instant,
+    ) -> Result<(), AnalyzeError> {
+        let id = arrival.id;
         for _ in 0..MOST_ROUNDS {
+            let record = self.record(arrival, outcome.clone(), looks + 1, SystemTime::now());
+            let fields = serde_json::to_value(record).map_err(|why| AnalyzeError::Event(why.to_string()))?;
             let written = self.documents.write(&id.to_string(), &fields, &expected, deadline).await;
             match written.map_err(|source| AnalyzeError::Document { id, source })? {
                 Written::Yes => {
@@ -182,7 +209,7 @@ impl Analyzer {
                 // Either another invocation was faster, or our own write was applied and its answer lost.
                 Written::Conflict => match self.standing(arrival, deadline).await? {
                     Standing::Settled => return Ok(()),
-                    Standing::Open(now) => expected = now,
+                    Standing::Open(now, before) => (expected, looks) = (now, before),
                 },
             }
         }
@@ -193,10 +220,15 @@ impl Analyzer {
         let id = arrival.id;
         let stored = self.documents.read(&id.to_string(), deadline).await;
         let stored = stored.map_err(|source| AnalyzeError::Document { id, source })?;
-        let Some(stored) = stored else { return Ok(Standing::Open(Expected::Nothing)) };
-        let expected = Standing::Open(Expected::Since(stored.updated_at));
+        let Some(stored) = stored else { return Ok(Standing::Open(Expected::Nothing, 0)) };
+        let expected = Expected::Since(stored.updated_at);
         // A document in no form of ours is overwritten: its id is the picture's.
-        let Ok(record) = serde_json::from_value::<Record>(stored.fields) else { return Ok(expected) };
+        let Ok(record) = serde_json::from_value::<Record>(stored.fields) else {
+            return Ok(Standing::Open(expected, 0));
+        };
+        if record.etag == arrival.etag && record.outcome.may_pass() {
+            return Ok(Standing::Open(expected, record.looks.saturating_sub(1)));
+        }
         if record.etag == arrival.etag {
             tracing::info!(%id, "the picture was analysed already");
             return Ok(Standing::Settled);
@@ -205,7 +237,11 @@ impl Analyzer {
             tracing::info!(%id, "a newer picture of this name was analysed already");
             return Ok(Standing::Settled);
         }
-        Ok(expected)
+        if record.looks >= MOST_LOOKS {
+            tracing::warn!(%id, looks = record.looks, "too many pictures of this name were analysed already");
+            return Ok(Standing::Settled);
+        }
+        Ok(Standing::Open(expected, record.looks))
     }
 
     /// What is in the picture, or why that cannot be told; nothing if the picture is gone.
@@ -229,19 +265,21 @@ impl Analyzer {
         if let Err(reason) = inspect(&bytes) {
             return failed(reason);
         }
-        let seen = self.vision.look(&bytes, deadline).await;
+        let until = deadline.checked_sub(TO_WRITE).unwrap_or(deadline);
+        let seen = self.vision.look(&bytes, until).await;
         match seen.map_err(|source| AnalyzeError::Vision { id, source })? {
             Ok(analysis) => Ok(Some(Outcome::Done { analysis })),
             Err(reason) => failed(reason),
         }
     }
 
-    fn record(&self, arrival: &Arrival, outcome: Outcome, now: SystemTime) -> Record {
+    fn record(&self, arrival: &Arrival, outcome: Outcome, looks: u32, now: SystemTime) -> Record {
         let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
         let kept = SignedDuration::from_hours(24 * i64::from(self.days));
         Record {
             etag: arrival.etag.clone(),
             sequencer: arrival.sequencer.clone(),
+            looks,
             analyzed_at: now.to_string(),
             expire_at: now.checked_add(kept).unwrap_or(now).to_string(),
             outcome,

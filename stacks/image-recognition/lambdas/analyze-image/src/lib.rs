@@ -12,7 +12,9 @@
 //! read. So a repeated event finds its work done, and an old one does not undo a newer one's.
 //!
 //! What is the picture's fault is written down for the visitor and is a success: nobody tries again. Everything
-//! else is an error, and Lambda tries again.
+//! else is an error, and Lambda tries again, twice. That the vision service gave nothing is written down, too, for when
+//! both are in vain; a later try writes over it. Of pictures that are uploaded one after the other under one name the first
+//! three are looked at.
 
 pub mod analyzer;
 pub mod inspect;

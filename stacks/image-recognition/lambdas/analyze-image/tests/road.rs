@@ -171,20 +171,61 @@ async fn what_is_the_pictures_fault_is_written_down_and_not_retried() {
 }
 
 #[tokio::test]
-async fn what_is_our_fault_is_an_error_and_writes_nothing() {
+async fn what_is_our_fault_is_an_error_that_is_told_until_a_later_try_succeeds() {
     for (status, body) in [
         (400, json!({ "error": { "code": "InvalidArgument", "message": "no such feature" } })),
-        (403, json!({ "error": { "code": "403", "message": "blocked by the network's rules" } })),
+        (401, json!({ "error": { "code": "401", "message": "the key was rotated" } })),
+        (403, json!({ "error": { "code": "403", "message": "out of call volume quota" } })),
         (404, json!({ "error": { "code": "404", "message": "no such resource" } })),
+        (429, json!({ "error": { "code": "429", "message": "too many" } })),
         (200, json!({ "unexpected": true })),
     ] {
         let road = Road::new(|_| {}).await;
         road.store("e1", png(64, 64));
-        road.stub.world(|world| world.vision = (status, body));
-        let error = road.arrive("e1", "01").await.unwrap_err();
-        assert!(matches!(error, AnalyzeError::Vision { .. }), "{status}: {error:?}");
-        assert!(road.stub.world(|world| world.documents.is_empty()), "{status}");
+        let good = road.stub.world(|world| std::mem::replace(&mut world.vision, (status, body)));
+        for _ in 0..2 {
+            let error = road.arrive("e1", "01").await.unwrap_err();
+            assert!(matches!(error, AnalyzeError::Vision { .. }), "{status}: {error:?}");
+            assert_eq!(
+                (road.field("/status/stringValue"), road.code()),
+                (json!("failed"), json!("unavailable"))
+            );
+        }
+        road.stub.world(|world| world.vision = good);
+        road.arrive("e1", "01").await.unwrap();
+        assert_eq!(road.field("/status/stringValue"), "done", "{status}");
+        assert_eq!(road.field("/looks/integerValue"), "1", "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_form_that_is_used_again_and_again_does_not_use_up_the_service() {
+    let road = Road::new(|_| {}).await;
+    for number in 1..=9 {
+        let etag = format!("e{number}");
+        road.store(&etag, png(64, 64));
+        road.arrive(&etag, &format!("0{number}")).await.unwrap();
+    }
+    assert_eq!(road.stub.seen("/vision/").len(), 3);
+    assert_eq!(road.field("/etag/stringValue"), "e3");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_no_missing_document() {
+    let road = Road::new(|_| {}).await;
+    road.store("e1", png(64, 64));
+    road.stub.world(|world| world.no_database = true);
+    let error = road.arrive("e1", "01").await.unwrap_err();
+    assert!(matches!(error, AnalyzeError::Document { .. }), "{error:?}");
+    assert!(error.to_string().contains("does not exist"), "{error}");
+    assert!(road.stub.seen("/vision/").is_empty(), "a picture was paid for");
+    // It goes while the picture is looked at.
+    let road = Road::new(|_| {}).await;
+    road.store("e1", png(64, 64));
+    road.stub.fault("/documents/", Fault::Status(404, None));
+    road.stub.world(|world| world.no_database = true);
+    let error = road.arrive("e1", "01").await.unwrap_err();
+    assert!(matches!(error, AnalyzeError::Document { .. }), "{error:?}");
 }
 
 #[tokio::test]

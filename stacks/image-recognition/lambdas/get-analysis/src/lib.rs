@@ -5,7 +5,7 @@
 //! | status | body | meaning |
 //! |---|---|---|
 //! | 200 | `{"id","status":"done","analyzedAt","analysis":{…}}` | what is in it |
-//! | 404 | `{"id","status":"pending"}` | nothing yet: ask again |
+//! | 404 | `{"id","status":"pending"}` | nothing yet, or it is tried again: ask again |
 //! | 410 | `{"error":{…}}` | it was kept as long as pictures are |
 //! | 422 | `{"id","status":"failed","reason":{"code","message"}}` | it cannot be analysed; what to do |
 //! | 400, 405, 503 | `{"error":{"code","message"}}` | the request, or a cloud, is at fault |
@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use http::{Method, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::analysis::{Outcome, Record};
 use shared::aws::Aws;
@@ -29,6 +29,9 @@ use shared::reply::{Answer, Cors, method_answer};
 use shared::settings::Settings;
 use shared::start::StartError;
 use tokio::time::Instant;
+
+/// From the last failure on, Lambda may be at it again for so long: it waits up to two minutes, and then a picture takes one.
+const RETRIES: SignedDuration = SignedDuration::from_mins(4);
 
 /// The function.
 pub struct Reader {
@@ -79,15 +82,13 @@ impl Reader {
                 return Answer::error(503, "unavailable", message).with(header::RETRY_AFTER, "3");
             }
         };
-        let Some(stored) = stored else {
-            let pending = json!({ "id": id.to_string(), "status": "pending" });
-            return Answer::json(404, &pending).with(header::RETRY_AFTER, "1");
-        };
+        let Some(stored) = stored else { return pending(id) };
         match serde_json::from_value::<Record>(stored.fields) {
             Ok(record) if is_over(&record, now) => {
                 let message = "This analysis was kept as long as pictures are. Upload the picture again.";
                 Answer::error(410, "expired", message)
             }
+            Ok(record) if is_tried_again(&record, now) => pending(id),
             Ok(record) => found(id, record),
             Err(error) => {
                 tracing::error!(%id, line = error.line(), "the document is none of analyze-image's");
@@ -97,10 +98,22 @@ impl Reader {
     }
 }
 
-/// A TTL policy deletes a document some time after its end; from its end on it is not answered with.
+/// From its end on a document is not answered with. A TTL policy, where there is one, deletes it some time after.
 fn is_over(record: &Record, now: SystemTime) -> bool {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
     record.expire_at.parse::<Timestamp>().is_ok_and(|end| end <= now)
+}
+
+/// A picture that the vision service gave nothing for is tried again by Lambda, after a minute and after two more.
+fn is_tried_again(record: &Record, now: SystemTime) -> bool {
+    let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    let since = record.analyzed_at.parse::<Timestamp>().map(|at| now.duration_since(at));
+    record.outcome.may_pass() && since.is_ok_and(|since| since < RETRIES)
+}
+
+fn pending(id: PictureId) -> Answer {
+    let pending = json!({ "id": id.to_string(), "status": "pending" });
+    Answer::json(404, &pending).with(header::RETRY_AFTER, "1")
 }
 
 fn found(id: PictureId, record: Record) -> Answer {

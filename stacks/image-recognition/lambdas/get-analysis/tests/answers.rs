@@ -124,6 +124,21 @@ async fn each_state_of_the_document_has_its_status() {
     assert_eq!(status, 422);
     assert_eq!(body["reason"], json!({ "code": "too-small", "message": "Larger." }));
 
+    // What Lambda tries again is pending; what it has given up has failed.
+    let mut unavailable = failed();
+    unavailable["reason"]["mapValue"]["fields"]["code"]["stringValue"] = json!("unavailable");
+    let (status, _, body) = api(Some(unavailable.clone())).await.get().await;
+    assert_eq!((status, &body["reason"]["code"]), (422, &json!("unavailable")));
+    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap().to_string();
+    unavailable["analyzedAt"]["timestampValue"] = json!(now);
+    let (status, _, body) = api(Some(unavailable)).await.get().await;
+    assert_eq!((status, body), (404, json!({ "id": ID, "status": "pending" })));
+
+    let api_without = api(Some(done())).await;
+    api_without.stub.world(|world| world.no_database = true);
+    let (status, _, body) = api_without.get().await;
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("unavailable")));
+
     let mut over = done();
     over["expireAt"]["timestampValue"] = json!("2026-01-31T00:00:00Z");
     let (status, _, body) = api(Some(over)).await.get().await;

@@ -67,13 +67,26 @@ pub struct Seen {
     pub model: String,
 }
 
-/// Why a picture cannot be analysed, whoever tries and however often.
+/// Why a picture was not analysed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// For programs: `too-large`, `empty`, `no-picture`, `unsupported-format`, `too-small`, `too-wide`, `unreadable`.
+    /// For programs: `too-large`, `empty`, `no-picture`, `unsupported-format`, `too-small`, `too-wide`, `unreadable`;
+    /// `unavailable` is not the picture's fault.
     pub code: String,
     /// For the visitor: what is wrong, and what to do.
     pub message: String,
+}
+
+/// The service that looks at pictures gave nothing, for now.
+const UNAVAILABLE: &str = "unavailable";
+
+impl Reason {
+    /// The vision service gave nothing.
+    pub fn unavailable() -> Self {
+        let message = "The service that looks at pictures has too much to do, or is out of order. Upload the picture again, \
+                       in a few minutes.";
+        Self { code: UNAVAILABLE.to_owned(), message: message.to_owned() }
+    }
 }
 
 /// How it ended.
@@ -92,6 +105,13 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether another try may end otherwise.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Failed { reason } if reason.code == UNAVAILABLE)
+    }
+}
+
 /// The document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,6 +120,9 @@ pub struct Record {
     pub etag: String,
     /// S3's sequencer: of two events for one key, the later one bears the greater.
     pub sequencer: String,
+    /// How many pictures of this name were looked at: other ones may be uploaded with the same form.
+    #[serde(default)]
+    pub looks: u32,
     /// When it was written, in RFC 3339.
     pub analyzed_at: String,
     /// When the document may go, as the object does; in RFC 3339. A TTL policy on this field removes it.
@@ -135,6 +158,7 @@ mod tests {
         let record = Record {
             etag: "e".to_owned(),
             sequencer: "1".to_owned(),
+            looks: 1,
             analyzed_at: "2026-01-01T00:00:00Z".to_owned(),
             expire_at: "2026-01-31T00:00:00Z".to_owned(),
             outcome: Outcome::Failed { reason },

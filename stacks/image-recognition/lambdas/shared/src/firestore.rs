@@ -108,7 +108,7 @@ impl Collection {
         let url = format!("{}/{id}", self.base);
         let make = |client: &reqwest::Client, token: &Secret| client.get(&url).bearer_auth(token.reveal());
         let read = |reply: &Reply| match reply.status.as_u16() {
-            404 => Ok(None),
+            404 if !database_missing(reply) => Ok(None),
             _ => read_json::<Document>(SERVICE, reply).map(Some),
         };
         let Some(document) = self.call(deadline, make, read).await? else { return Ok(None) };
@@ -139,6 +139,8 @@ impl Collection {
         let read = |reply: &Reply| match reply.status.as_u16() {
             200 => read_json::<Document>(SERVICE, reply).map(|_| Written::Yes),
             409 => Ok(Written::Conflict),
+            // A document that was expected is gone. Where none was expected, it is the database that is not there.
+            404 if database_missing(reply) || *expected == Expected::Nothing => Err(reply.refused(SERVICE)),
             400 | 404 if precondition_failed(reply) => Ok(Written::Conflict),
             _ => Err(reply.refused(SERVICE)),
         };
@@ -164,6 +166,14 @@ impl Collection {
         let token = self.tokens.token(deadline).await?;
         Ok(self.caller.call(SERVICE, deadline, MOST_BYTES, with(&token), &read).await?)
     }
+}
+
+/// Firestore answers `NOT_FOUND` for a document that is not there, and for one of a database that is not: "The database X
+/// does not exist for project Y". The words alone tell the two apart.
+fn database_missing(reply: &Reply) -> bool {
+    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let message = json.pointer("/error/message").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+    message.contains("database") && message.contains("does not exist")
 }
 
 /// Firestore answers `FAILED_PRECONDITION` with status 400, and `NOT_FOUND` where a document that was expected is

@@ -30,6 +30,8 @@ pub struct World {
     pub parameters: BTreeMap<String, String>,
     /// Documents of Firestore, by id: their fields, and the count of changes that dates them.
     pub documents: BTreeMap<String, (Value, u64)>,
+    /// Whether the database is not there at all.
+    pub no_database: bool,
     /// The key that Computer Vision takes.
     pub vision_key: String,
     /// What Computer Vision answers: status and body.
@@ -47,6 +49,7 @@ impl Default for World {
             objects: BTreeMap::new(),
             parameters: BTreeMap::new(),
             documents: BTreeMap::new(),
+            no_database: false,
             vision_key: VISION_KEY.to_owned(),
             vision: (200, seen_by_vision()),
             lifetime: Duration::from_hours(1),
@@ -161,6 +164,15 @@ impl World {
         let bearer = format!("Bearer {}", self.token());
         if self.tokens == 0 || seen.headers.get("authorization") != Some(&bearer) {
             return google_error(401, "UNAUTHENTICATED");
+        }
+        if self.no_database {
+            let message = "The database (default) does not exist for project demo Please visit \
+                           https://console.cloud.google.com/datastore/setup?project=demo to add a Cloud Datastore or \
+                           Cloud Firestore database. ";
+            return answer(
+                404,
+                &json!({ "error": { "code": 404, "message": message, "status": "NOT_FOUND" } }),
+            );
         }
         let current = self.documents.get(id).cloned();
         if seen.method == "GET" {
