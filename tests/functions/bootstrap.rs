@@ -41,6 +41,9 @@ fn main() {
         let always = std::env::var("ALWAYS").unwrap_or_default();
         let word = |name: &str| always == name || plain.contains(&format!("\"do\":\"{name}\""));
         println!("event {count}");
+        if word("tell") {
+            println!("{plain}");
+        }
         let respond = |body: &str| exchange("POST", &format!("invocation/{id}/response"), body);
         if word("fail") {
             exchange("POST", &format!("invocation/{id}/error"), r#"{"errorType":"Wrong","errorMessage":"it went wrong"}"#);

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use mcm::sandbox::Credentials;
 use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, archive, bootstrap, eventually, form, function, trust};
@@ -26,7 +27,7 @@ async fn a_killed_sandbox_leaves_no_process_behind() {
             Some(described["endpoints"]["aws"].as_str()?.to_owned())
         })
         .await;
-        let aws = Signer::of(&endpoint, ACCOUNT);
+        let aws = Signer::at(&endpoint, &Credentials::of(folder.path()).unwrap(), ACCOUNT);
         let trust = trust("lambda.amazonaws.com");
         let role = form(&[
             ("Action", "CreateRole"),

@@ -3,7 +3,6 @@
 use aws_sdk_cloudformation::types::{ChangeSetType, Tag};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
-use mcm::sandbox::aws_keys;
 
 use super::deploy::{ACCOUNT, Lab, until};
 
@@ -142,7 +141,7 @@ resources:
 const ZIP: &[u8] = b"PK\x03\x04bootstrap";
 
 fn s3(lab: &Lab) -> aws_sdk_s3::Client {
-    let (id, secret) = aws_keys(ACCOUNT);
+    let (id, secret) = lab.session.credentials.aws_keys(ACCOUNT);
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
