@@ -29,7 +29,7 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     let session = if workspace.sandbox { Some(join(workspace, stack, None).await?) } else { None };
     #[cfg(feature = "sandbox")]
     if let Some(session) = &session {
-        enter_sandbox(&mut access, &session.endpoints, &stack.clouds);
+        enter_sandbox(&mut access, session, &stack.clouds);
     }
     #[cfg(not(feature = "sandbox"))]
     refuse_sandbox(workspace).await?;
@@ -180,16 +180,17 @@ pub(super) fn sandbox_failed(error: &sandbox::SandboxError) -> Failure {
 }
 
 #[cfg(feature = "sandbox")]
-fn enter_sandbox(access: &mut Access, endpoints: &sandbox::Endpoints, clouds: &Clouds) {
+fn enter_sandbox(access: &mut Access, session: &sandbox::Session, clouds: &Clouds) {
+    let sandbox::Session { endpoints, credentials, .. } = session;
     access.aws.endpoint = Some(endpoints.aws.clone());
     access.aws.keys = clouds.aws.as_ref().map(|place| {
-        let (id, secret) = sandbox::aws_keys(&place.account);
+        let (id, secret) = credentials.aws_keys(&place.account);
         (id, Secret::new(secret))
     });
     access.gcp.endpoint = Some(endpoints.gcp.clone());
-    access.gcp.token = Some(Secret::new(sandbox::GCP_TOKEN));
+    access.gcp.token = Some(Secret::new(credentials.gcp_token()));
     access.azure.endpoint = Some(endpoints.azure.clone());
-    access.azure.token = Some(Secret::new(sandbox::AZURE_TOKEN));
+    access.azure.token = Some(Secret::new(credentials.azure_token()));
 }
 
 #[cfg(not(feature = "sandbox"))]
@@ -221,22 +222,30 @@ fn explicit_endpoints(
     }
     if let Some(endpoint) = clouds.gcp.as_ref().and_then(|place| place.endpoint.clone()) {
         let plain = checked("clouds.gcp.endpoint", &endpoint)?;
-        access.gcp.token = plain.then(|| Secret::new(DUMMIES[0]));
+        access.gcp.token = plain.then(|| dummy("CLOUDSDK_AUTH_ACCESS_TOKEN", GCP_PREFIX));
         access.gcp.endpoint = Some(endpoint);
     }
     if let Some(endpoint) = clouds.azure.as_ref().and_then(|place| place.endpoint.clone()) {
         let plain = checked("clouds.azure.endpoint", &endpoint)?;
-        access.azure.token = plain.then(|| Secret::new(DUMMIES[1]));
+        access.azure.token = plain.then(|| dummy("ARM_ACCESS_TOKEN", AZURE_PREFIX));
         access.azure.endpoint = Some(endpoint);
     }
     Ok(())
 }
 
-/// What emulators take for a token; the sandbox's own, so that a stack can point at one that is served.
+/// What emulators take for a token: any; a sandbox that is served takes its own, which `mcm sandbox env` has put into the
+/// environment. Its beginning tells it from a real one, which is never sent in plain text.
+fn dummy(variable: &str, prefix: &str) -> Secret {
+    let given = std::env::var(variable).ok().filter(|token| token.starts_with(prefix));
+    Secret::new(given.unwrap_or_else(|| "mcm-emulator".to_owned()))
+}
+
 #[cfg(feature = "sandbox")]
-const DUMMIES: [&str; 2] = [sandbox::GCP_TOKEN, sandbox::AZURE_TOKEN];
+use sandbox::{AZURE_PREFIX, GCP_PREFIX};
 #[cfg(not(feature = "sandbox"))]
-const DUMMIES: [&str; 2] = ["mcm-emulator", "mcm-emulator"];
+const GCP_PREFIX: &str = "ya29.mcm-sandbox-";
+#[cfg(not(feature = "sandbox"))]
+const AZURE_PREFIX: &str = "mcm-sandbox-";
 
 /// Whether an endpoint is plain HTTP, which is accepted on this machine alone.
 fn checked(what: &str, endpoint: &str) -> Result<bool, Failure> {

@@ -156,18 +156,19 @@ mod embedded {
                 return Err(Failure::new(Exit::Failed, diagnostic));
             }
             ui::print::result(&if as_json {
-                format!("{:#}", env_json(&session.endpoints, clouds))
+                format!("{:#}", env_json(&session, clouds))
             } else {
-                env_text(&session.endpoints, clouds)
+                env_text(&session, clouds)
             });
             Ok(Exit::Done)
         })
     }
 
     /// The exact shape is documented: other programs read it.
-    fn env_json(endpoints: &Endpoints, clouds: &Clouds) -> serde_json::Value {
+    fn env_json(session: &Session, clouds: &Clouds) -> serde_json::Value {
+        let Session { endpoints, credentials, .. } = session;
         let account = clouds.aws.as_ref().map(|place| place.account.clone());
-        let keys = account.as_deref().map(sandbox::aws_keys);
+        let keys = account.as_deref().map(|account| credentials.aws_keys(account));
         let project = clouds.gcp.as_ref().map(|place| place.project.clone());
         json!({
             "aws": {
@@ -181,23 +182,24 @@ mod embedded {
                 "endpoint": endpoints.gcp,
                 "project": project,
                 "project_number": project.as_deref().map(sandbox::project_number),
-                "token": sandbox::GCP_TOKEN,
+                "token": credentials.gcp_token(),
             },
             "azure": {
                 "endpoint": endpoints.azure,
                 "subscription": clouds.azure.as_ref().map(|place| &place.subscription),
                 "tenant": sandbox::AZURE_TENANT,
                 "location": clouds.azure.as_ref().map(|place| &place.location),
-                "token": sandbox::AZURE_TOKEN,
+                "token": credentials.azure_token(),
             },
         })
     }
 
     /// Lines for `eval "$(mcm sandbox env)"`.
-    fn env_text(endpoints: &Endpoints, clouds: &Clouds) -> String {
+    fn env_text(session: &Session, clouds: &Clouds) -> String {
+        let Session { endpoints, credentials, .. } = session;
         let mut lines = vec![("AWS_ENDPOINT_URL", endpoints.aws.clone())];
         if let Some(place) = &clouds.aws {
-            let (id, secret) = sandbox::aws_keys(&place.account);
+            let (id, secret) = credentials.aws_keys(&place.account);
             lines.push(("AWS_ACCESS_KEY_ID", id));
             lines.push(("AWS_SECRET_ACCESS_KEY", secret));
             lines.push(("AWS_REGION", place.region.clone()));
@@ -213,13 +215,13 @@ mod embedded {
         ] {
             lines.push((name, format!("{}/", endpoints.gcp)));
         }
-        lines.push(("CLOUDSDK_AUTH_ACCESS_TOKEN", sandbox::GCP_TOKEN.to_owned()));
+        lines.push(("CLOUDSDK_AUTH_ACCESS_TOKEN", credentials.gcp_token()));
         if let Some(place) = &clouds.gcp {
             lines.push(("GOOGLE_CLOUD_PROJECT", place.project.clone()));
             lines.push(("CLOUDSDK_CORE_PROJECT", place.project.clone()));
         }
         lines.push(("ARM_ENDPOINT", endpoints.azure.clone()));
-        lines.push(("ARM_ACCESS_TOKEN", sandbox::AZURE_TOKEN.to_owned()));
+        lines.push(("ARM_ACCESS_TOKEN", credentials.azure_token()));
         lines.push(("AZURE_TENANT_ID", sandbox::AZURE_TENANT.to_owned()));
         if let Some(place) = &clouds.azure {
             lines.push(("AZURE_SUBSCRIPTION_ID", place.subscription.clone()));

@@ -8,6 +8,8 @@
 pub mod aws;
 pub mod azure;
 mod blobs;
+mod browsers;
+mod credentials;
 mod faults;
 mod files;
 mod functions;
@@ -21,11 +23,10 @@ mod transport;
 mod world;
 
 pub use blobs::Blobs;
+pub use credentials::{AZURE_PREFIX, Credentials, GCP_PREFIX};
 pub use faults::{Fault, Traffic, Trouble, Wire};
 pub use log::Log;
-pub use server::{
-    AZURE_TENANT, AZURE_TOKEN, Endpoints, GCP_TOKEN, Options, SandboxError, Session, aws_keys, project_number,
-};
+pub use server::{AZURE_TENANT, Endpoints, Options, SandboxError, Session, project_number};
 pub use simulation::Simulation;
 pub use world::{Accounts, Change, Clock, Record, World};
 

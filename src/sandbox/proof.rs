@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::aws::{self, Keys, sigv4};
-use super::{Accounts, World, aws_keys, gcp};
+use super::{Accounts, World, gcp};
 
 /// What is said to be so.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ fn make_role(world: &mut World, account: &str, role: &str) -> Result<(), String>
         "Action=CreateRole&Version=2010-05-08&RoleName={role}&AssumeRolePolicyDocument={}",
         quoted(&trust.to_string())
     );
-    let (id, secret) = aws_keys(account);
+    let (id, secret) = world.credentials().aws_keys(account);
     let signed = Signed { id: &id, secret: &secret, token: None, service: "iam", host: "iam.amazonaws.com" };
     let mut request = http::Request::new(Bytes::from(form.clone()));
     *request.method_mut() = http::Method::POST;

@@ -22,7 +22,7 @@ use super::faults::Wire;
 use super::functions::{self, Runner};
 use super::log::Log;
 use super::transport::{self, Open, Shared};
-use super::{Accounts, Clock, World, files};
+use super::{Accounts, Clock, Credentials, World, files};
 use crate::model::Cloud;
 
 /// Says where the server over a folder listens.
@@ -84,6 +84,8 @@ impl Endpoints {
 pub struct Session {
     /// Where to send requests.
     pub endpoints: Endpoints,
+    /// What to call with.
+    pub credentials: Credentials,
     own: Option<Own>,
 }
 
@@ -144,7 +146,8 @@ impl Session {
                 control(&found.endpoints.aws, Method::POST, "/_mcm/admit", accounts).await.map_err(
                     |source| failed(format!("asking the sandbox at {}", found.endpoints.aws), source),
                 )?;
-                return Ok(Self { endpoints: found.endpoints, own: None });
+                let credentials = credentials(&options.data)?;
+                return Ok(Self { endpoints: found.endpoints, credentials, own: None });
             }
             if Instant::now() > deadline {
                 let process = describe(&options.data).map_or(0, |found| found.process);
@@ -194,7 +197,9 @@ impl Session {
             return Err(failed("reading the machine's randomness".to_owned(), io::ErrorKind::Other.into()));
         };
         let id = format!("{id:016x}");
+        let credentials = credentials(&options.data)?;
         let mut world = World::new(Clock::System, seed, Accounts::default());
+        world.set_credentials(credentials.clone());
         let log = Log::open(&options.data, &mut world).map_err(|source| {
             failed(format!("opening the sandbox's data in {}", options.data.display()), source)
         })?;
@@ -232,8 +237,11 @@ impl Session {
         listeners.push(tokio::spawn(functions::deliver(Arc::clone(&shared), runner, stopped)));
         let description = options.data.join(DESCRIPTION);
         // From here on dropping the session closes the server.
-        let session =
-            Self { endpoints: endpoints.clone(), own: Some(Own { shared, stop, listeners, description }) };
+        let session = Self {
+            endpoints: endpoints.clone(),
+            credentials,
+            own: Some(Own { shared, stop, listeners, description }),
+        };
         let text = Description { id, process: std::process::id(), endpoints };
         let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
         let path = options.data.join(DESCRIPTION);
@@ -271,6 +279,11 @@ fn lock(folder: &Path) -> Result<Option<File>, SandboxError> {
     open().map_err(|source| failed(format!("locking {}", path.display()), source))
 }
 
+fn credentials(folder: &Path) -> Result<Credentials, SandboxError> {
+    let what = || format!("reading the secret in {}", folder.display());
+    Credentials::of(folder).map_err(|source| failed(what(), source))
+}
+
 fn describe(folder: &Path) -> Option<Description> {
     serde_json::from_slice(&std::fs::read(folder.join(DESCRIPTION)).ok()?).ok()
 }
@@ -281,6 +294,7 @@ async fn control(endpoint: &str, method: Method, path: &str, body: Vec<u8>) -> i
     let request = http::Request::builder()
         .method(method)
         .uri(format!("{endpoint}{path}"))
+        .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(io::Error::other)?;
     let exchange = async {
@@ -298,16 +312,6 @@ fn failed(what: String, source: io::Error) -> SandboxError {
     SandboxError::Io { what, source }
 }
 
-/// The access key of an AWS account's administrator in the sandbox: id and secret.
-pub fn aws_keys(account: &str) -> (String, String) {
-    use sha2::{Digest, Sha256};
-    let secret = hex::encode(Sha256::digest(format!("mcm sandbox {account}")));
-    (format!("AKIASBOX{account}"), secret[..40].to_owned())
-}
-
-/// The access token of the owner of every Google project in the sandbox.
-pub const GCP_TOKEN: &str = "ya29.mcm-sandbox-owner";
-
 /// The number of a Google project in the sandbox: twelve digits that follow from its id.
 pub fn project_number(project: &str) -> String {
     use sha2::{Digest, Sha256};
@@ -315,9 +319,6 @@ pub fn project_number(project: &str) -> String {
     let number = digest.iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
     (100_000_000_000 + number % 900_000_000_000).to_string()
 }
-
-/// The access token of the owner of every Azure subscription in the sandbox.
-pub const AZURE_TOKEN: &str = "mcm-sandbox-owner";
 
 /// The Entra tenant of the sandbox.
 pub const AZURE_TENANT: &str = "5a4d0b0c-0000-4000-8000-6d636d73626f";

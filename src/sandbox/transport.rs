@@ -19,7 +19,7 @@ use super::aws::Invocation;
 use super::faults::{Fault, Traffic, Trouble, Wire, target};
 use super::functions::Runner;
 use super::log::Log;
-use super::{Accounts, Change, Request, Response, World, aws, azure, gcp};
+use super::{Accounts, Change, Request, Response, World, aws, azure, browsers, gcp};
 use crate::model::Cloud;
 
 /// No request is larger.
@@ -110,6 +110,19 @@ impl Shared {
         match &mut open.log {
             Some((log, _)) => log.admit(open.world.random_state(), open.world.accounts()),
             None => Ok(()),
+        }
+    }
+
+    /// Whether a request is a web page's that has no business here.
+    fn refuses(&self, cloud: Cloud, request: &Request) -> bool {
+        if !browsers::is_strange(request) {
+            return false;
+        }
+        let here = browsers::names_this_machine(request);
+        let guard = self.lock();
+        match (cloud, guard.as_ref()) {
+            (Cloud::Aws, Some(open)) => !aws::is_for_pages(&open.world, request, here),
+            (Cloud::Gcp | Cloud::Azure, Some(_)) | (_, None) => true,
         }
     }
 
@@ -295,6 +308,10 @@ async fn answer(
     if request.uri().path().starts_with("/_mcm/") {
         return Ok(whole(control(shared, &request)));
     }
+    if shared.refuses(cloud, &request) {
+        let words = "The sandbox answers programs here, and no web pages of other addresses.\n";
+        return Ok(whole(plain(StatusCode::FORBIDDEN, words)));
+    }
     let target = target(&request);
     let start_ms = shared.wire.clock_ms();
     tokio::time::sleep(shared.latency).await;
@@ -376,8 +393,13 @@ fn half(response: Response) -> http::Response<Sent> {
 
 /// Requests about the sandbox itself: `/_mcm/…`, which no cloud has.
 fn control(shared: &Shared, request: &Request) -> Response {
-    if !addressed_to_loopback(request) {
-        return plain(StatusCode::FORBIDDEN, "control requests are for this machine alone\n");
+    if !browsers::names_the_loopback(request) || browsers::is_of_a_page_elsewhere(request) {
+        return plain(StatusCode::FORBIDDEN, "control requests are for programs on this machine alone\n");
+    }
+    // Of a page's own requests this kind is asked about beforehand, and the answer is no.
+    let kind = request.headers().get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if request.method() == Method::POST && kind != Some("application/json") {
+        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "control requests are of application/json\n");
     }
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/_mcm/health") => {
@@ -409,14 +431,6 @@ fn control(shared: &Shared, request: &Request) -> Response {
         }
         _ => plain(StatusCode::NOT_FOUND, "no such control request\n"),
     }
-}
-
-/// Whether the request names a loopback address as its host: a web page whose name was pointed here does not.
-fn addressed_to_loopback(request: &Request) -> bool {
-    let host =
-        request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn json(value: &impl serde::Serialize) -> Response {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::blobs::Blobs;
+use super::credentials::Credentials;
 
 /// A kind of thing that a cloud holds. Each service's file declares its own records: the world needs no list.
 pub trait Record: Serialize + DeserializeOwned {
@@ -59,6 +60,7 @@ pub struct World {
     failure: Option<io::Error>,
     clock: Clock,
     random: u64,
+    credentials: Credentials,
     accounts: Accounts,
     /// Whether something waits to be done that no request asks for.
     awake: bool,
@@ -77,6 +79,7 @@ impl World {
             failure: None,
             clock,
             random: seed,
+            credentials: Credentials::known(),
             accounts,
             awake: false,
         }
@@ -144,6 +147,30 @@ impl World {
         }
         text.truncate(digits);
         text
+    }
+
+    /// So many characters out of `alphabet` that nobody can guess who does not have the secret: keys and tokens.
+    pub fn secret(&mut self, length: usize, alphabet: &[u8]) -> String {
+        let seed = self.hex(32);
+        let mut bytes = Vec::with_capacity(length + 32);
+        for part in 0.. {
+            if bytes.len() >= length {
+                break;
+            }
+            bytes.extend(self.credentials.derived("secret", &format!("{seed} {part}")));
+        }
+        let letter = |byte: &u8| char::from(alphabet[usize::from(*byte) % alphabet.len()]);
+        bytes[..length].iter().map(letter).collect()
+    }
+
+    /// What the owners of all accounts call with.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Says what they call with; what is known to all unless told.
+    pub fn set_credentials(&mut self, credentials: Credentials) {
+        self.credentials = credentials;
     }
 
     /// So many random characters out of `alphabet`.
@@ -260,6 +287,7 @@ impl World {
             failure: None,
             clock: self.clock,
             random: self.random,
+            credentials: self.credentials.clone(),
             accounts: self.accounts.clone(),
             awake: self.awake,
         }

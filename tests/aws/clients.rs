@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use mcm::sandbox::{Accounts, Options, Session, aws_keys};
+use mcm::sandbox::{Accounts, Options, Session};
 
 use crate::support;
 
@@ -20,7 +20,7 @@ async fn boto3_and_the_command_line_find_aws_here() {
     let mut judge = Command::new(python);
     judge.arg(support::root().join("tests/aws/judge.py")).arg(&session.endpoints.aws);
     for account in ACCOUNTS {
-        let (id, secret) = aws_keys(account);
+        let (id, secret) = session.credentials.aws_keys(account);
         judge.args([account, &id, &secret]);
     }
     let done = tokio::task::spawn_blocking(move || judge.output()).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types::{ChangeSetType, Parameter, Stack, StackEvent};
-use mcm::sandbox::{Accounts, Options, Session, aws_keys};
+use mcm::sandbox::{Accounts, Options, Session};
 use tempfile::TempDir;
 
 use crate::support;
@@ -65,12 +65,12 @@ pub(super) struct Aws {
 }
 
 macro_rules! client {
-    ($crate_name:ident, $endpoint:expr) => {{
-        let (id, secret) = aws_keys(ACCOUNT);
+    ($crate_name:ident, $session:expr) => {{
+        let (id, secret) = $session.credentials.aws_keys(ACCOUNT);
         $crate_name::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
-            .endpoint_url($endpoint)
+            .endpoint_url(&$session.endpoints.aws)
             .credentials_provider(Credentials::from_keys(id, secret, None))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .retry_config($crate_name::config::retry::RetryConfig::disabled())
@@ -84,11 +84,10 @@ impl Aws {
         let data = folder.path().to_owned();
         let options = Options { data, port: None, latency: Duration::ZERO, accounts };
         let session = Session::open(options).await.unwrap();
-        let endpoint = session.endpoints.aws.clone();
-        let cloud = Client::from_conf(client!(aws_sdk_cloudformation, &endpoint).build());
-        let s3 = client!(aws_sdk_s3, &endpoint).force_path_style(true).build();
+        let cloud = Client::from_conf(client!(aws_sdk_cloudformation, &session).build());
+        let s3 = client!(aws_sdk_s3, &session).force_path_style(true).build();
         let s3 = aws_sdk_s3::Client::from_conf(s3);
-        let iam = client!(aws_sdk_iam, &endpoint).region(Region::new("us-east-1")).build();
+        let iam = client!(aws_sdk_iam, &session).region(Region::new("us-east-1")).build();
         let iam = aws_sdk_iam::Client::from_conf(iam);
         let trust = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"lambda.amazonaws.com"}}}"#;
         iam.create_role().role_name("runner").assume_role_policy_document(trust).send().await.unwrap();
@@ -400,7 +399,7 @@ async fn boto3_and_the_command_line_find_stacks_here() {
     let data = folder.path().to_owned();
     let options = Options { data, port: None, latency: Duration::ZERO, accounts };
     let session = Session::open(options).await.unwrap();
-    let (id, secret) = aws_keys(ACCOUNT);
+    let (id, secret) = session.credentials.aws_keys(ACCOUNT);
     let mut judge = std::process::Command::new(python);
     judge.arg(support::root().join("tests/aws/cloudformation.py"));
     judge.args([&session.endpoints.aws, ACCOUNT, &id, &secret]);

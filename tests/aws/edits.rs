@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mcm::sandbox::{Accounts, Options, Session, aws_keys};
+use mcm::sandbox::{Accounts, Options, Session};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -38,17 +38,15 @@ const EDITS: [(&str, &str, &str); 15] = [
 struct Client {
     python: PathBuf,
     endpoint: String,
+    keys: (String, String),
 }
 
 impl Client {
     fn ask(&self, what: &str) -> String {
-        let (id, secret) = aws_keys(ACCOUNT);
+        let (id, secret) = &self.keys;
         let script = support::root().join("tests/aws/edits.py");
-        let done = Command::new(&self.python)
-            .arg(script)
-            .args([&self.endpoint, &id, &secret, what])
-            .output()
-            .unwrap();
+        let done =
+            Command::new(&self.python).arg(script).args([&self.endpoint, id, secret, what]).output().unwrap();
         assert!(done.status.success(), "{what}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     }
@@ -88,7 +86,11 @@ fn an_edit_by_another_client_shows_as_exactly_that_and_is_put_back() {
         accounts: Accounts::default(),
     };
     let session = runtime.block_on(Session::open(options)).unwrap();
-    let client = Client { python, endpoint: session.endpoints.aws.clone() };
+    let client = Client {
+        python,
+        endpoint: session.endpoints.aws.clone(),
+        keys: session.credentials.aws_keys(ACCOUNT),
+    };
     run(home, &["apply", "--sandbox", "--auto-approve"]).exits(0);
     let made = client.ask("read");
     reads_as_the_stack_says(&serde_json::from_str(&made).unwrap(), home);

@@ -4,14 +4,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::config::{BehaviorVersion, Credentials, Region};
-use mcm::sandbox::{Accounts, Endpoints, Options, Session, aws_keys};
+use mcm::sandbox::{Accounts, Endpoints, Options, Session};
 
 const ACCOUNT: &str = "123456789012";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
     "Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 
-fn iam(endpoint: &str) -> aws_sdk_iam::Client {
-    let (id, secret) = aws_keys(ACCOUNT);
+fn iam(endpoint: &str, data: &std::path::Path) -> aws_sdk_iam::Client {
+    let (id, secret) = mcm::sandbox::Credentials::of(data).unwrap().aws_keys(ACCOUNT);
     let http = aws_smithy_http_client::Builder::new().build_http();
     let config = aws_sdk_iam::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -58,7 +58,7 @@ async fn what_was_answered_outlasts_a_kill() {
     let mut answered = Vec::new();
     for round in 0..4_u64 {
         let (mut child, endpoints) = serve(folder.path());
-        let client = iam(&endpoints.aws);
+        let client = iam(&endpoints.aws, folder.path());
         let writers = (0..4).map(|writer| {
             let client = client.clone();
             tokio::spawn(async move {
@@ -87,7 +87,7 @@ async fn what_was_answered_outlasts_a_kill() {
     let accounts = Accounts::default();
     let options = Options { data: folder.path().to_owned(), port: None, latency: Duration::ZERO, accounts };
     let session = Session::open(options).await.unwrap();
-    let mut pages = iam(&session.endpoints.aws).list_roles().into_paginator().send();
+    let mut pages = iam(&session.endpoints.aws, folder.path()).list_roles().into_paginator().send();
     let mut found = std::collections::BTreeSet::new();
     while let Some(page) = pages.next().await {
         found.extend(page.unwrap().roles.into_iter().map(|role| role.role_name));

@@ -6,6 +6,8 @@ use std::time::Duration;
 use mcm::model::Cloud;
 use mcm::sandbox::{Accounts, Fault, Options, SandboxError, Session, Trouble};
 
+use crate::support::sign::{self, Signer};
+
 fn options(data: &Path, account: &str) -> Options {
     Options {
         data: data.to_path_buf(),
@@ -24,6 +26,7 @@ async fn send(endpoint: &str, method: &str, path: &str, body: &str) -> Option<(u
     let request = http::Request::builder()
         .method(method)
         .uri(format!("{endpoint}{path}"))
+        .header("content-type", "application/json")
         .body(bytes::Bytes::from(body.to_owned()).into())
         .unwrap();
     let response = client.request(request).await.ok()?;
@@ -114,6 +117,52 @@ async fn faults_come_as_told_and_requests_are_recorded() {
     assert_eq!(targets[5], ("POST /v1/y".to_owned(), 503));
     let listed = send(gcp, "GET", "/_mcm/requests", "").await.unwrap().1;
     assert!(listed.contains(r#""target":"POST /v1/y""#) && listed.contains("endMs"), "{listed}");
+}
+
+/// What any web page can make a browser send, as long as no key is needed to guess: nothing of it is answered, but what
+/// the real clouds serve to pages.
+#[tokio::test]
+async fn web_pages_of_other_addresses_drive_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::open(options(folder.path(), "111111111111")).await.unwrap();
+    let (aws, gcp, azure) = (&session.endpoints.aws, &session.endpoints.gcp, &session.endpoints.azure);
+    let admin = Signer::of(&session, "111111111111");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let list = "Action=ListRoles&Version=2010-05-08";
+    let (page, navigation) = (("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"));
+    assert_eq!(admin.send("iam", "POST", "/", &form, list).await.status, 200);
+    for field in [page, navigation, ("sec-fetch-site", "same-site"), ("origin", "null")] {
+        let told = admin.send("iam", "POST", "/", &[form[0], field], list).await;
+        assert_eq!(told.status, 403, "{field:?}");
+        assert!(told.text().contains("no web pages of other addresses"), "{}", told.text());
+        let told = admin.send("lambda", "GET", "/2015-03-31/functions", &[field], "").await;
+        assert_eq!(told.status, 403, "{field:?}");
+        let token = ("authorization", "Bearer x");
+        for endpoint in [gcp, azure] {
+            let told = sign::send(endpoint, "GET", "/v1/projects/x", &[token, field], "").await;
+            assert!(told.text().contains("no web pages of other addresses"), "{}", told.text());
+        }
+        let json = ("content-type", "application/json");
+        assert_eq!(sign::send(aws, "POST", "/_mcm/faults", &[json, field], "[]").await.status, 403);
+    }
+    // A name that was pointed to this machine: what it says is signed, and answered all the same by nobody.
+    let rebound = [("host", "evil.example"), form[0]];
+    let told = sign::send(aws, "POST", "/", &rebound, "Action=GetCallerIdentity&Version=2011-06-15").await;
+    assert!(told.status == 403 && told.text().contains("no web pages"), "{}", told.text());
+    assert_eq!(sign::send(aws, "GET", "/a-bucket", &rebound, "").await.status, 403);
+    assert_eq!(sign::send(aws, "GET", "/_mcm/health", &[("host", "x.localhost")], "").await.status, 403);
+    // Where no preflight is asked for.
+    assert_eq!(
+        sign::send(aws, "POST", "/_mcm/faults", &[("content-type", "text/plain")], "[]").await.status,
+        415
+    );
+    // S3, web sites and APIs answer pages by their own rules.
+    let told = sign::send(aws, "GET", "/no-such-bucket/x", &[page, navigation], "").await;
+    assert!(told.status == 404 && told.text().contains("NoSuchBucket"), "{}", told.text());
+    let api = ("host", "x.execute-api.us-east-1.localhost");
+    let told = sign::send(aws, "GET", "/x", &[api, page, navigation], "").await;
+    assert_eq!((told.status, told.text().as_str()), (404, r#"{"message":"Not Found"}"#));
+    session.close().await;
 }
 
 #[tokio::test]

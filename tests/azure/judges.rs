@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcm::model::*;
 use mcm::provider::{self, Access, AzureAccess, Router};
-use mcm::sandbox::{AZURE_TOKEN, Accounts, Options, Session};
+use mcm::sandbox::{Accounts, Options, Session};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -27,7 +27,10 @@ async fn sandbox() -> (Session, TempDir) {
 async fn judge(python: &Path, session: &Session, words: &[&str]) -> String {
     let script = root().join("tests/azure/judge.py");
     let mut command = Command::new(python);
-    command.arg(script).args([session.endpoints.azure.as_str(), AZURE_TOKEN, SUBSCRIPTION]).args(words);
+    command
+        .arg(script)
+        .args([session.endpoints.azure.as_str(), &session.credentials.azure_token(), SUBSCRIPTION])
+        .args(words);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
@@ -59,7 +62,7 @@ async fn each_reads_what_the_other_created() {
     let clouds = Clouds { azure: Some(place), ..Clouds::default() };
     let azure = AzureAccess {
         endpoint: Some(session.endpoints.azure.clone()),
-        token: Some(Secret::new(AZURE_TOKEN)),
+        token: Some(Secret::new(session.credentials.azure_token())),
         dial: None,
     };
     let router = Router::new(&clouds, &Access { azure, ..Access::default() });

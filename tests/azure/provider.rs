@@ -39,7 +39,7 @@ impl Bench {
             Options { data: folder.path().to_owned(), port: None, latency: Duration::ZERO, accounts };
         let session = Session::open(options).await.unwrap();
         let clouds = clouds(SUBSCRIPTION);
-        let router = router(&clouds, &session.endpoints.azure, sandbox::AZURE_TOKEN);
+        let router = router(&clouds, &session.endpoints.azure, &session.credentials.azure_token());
         Self { session, router, clouds, _folder: folder }
     }
 
@@ -339,7 +339,7 @@ async fn the_guard_knows_the_subscription() {
     let kinds = |errors: Vec<CloudError>| errors.into_iter().map(|error| error.kind).collect::<Vec<_>>();
 
     let other = clouds("99999999-2222-4333-8444-555555555555");
-    let elsewhere = router(&other, endpoint, sandbox::AZURE_TOKEN);
+    let elsewhere = router(&other, endpoint, &bench.session.credentials.azure_token());
     let wrong = Box::pin(elsewhere.guard()).await;
     assert!(wrong[0].hint.is_some());
     assert_eq!(kinds(wrong), [ErrorKind::WrongAccount]);

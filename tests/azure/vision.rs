@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
-use mcm::sandbox::{AZURE_TOKEN, Accounts, Options, Session, azure};
+use mcm::sandbox::{Accounts, Options, Session, azure};
 use serde_json::{Value as Json, json};
 
 use super::SUBSCRIPTION;
@@ -192,7 +192,11 @@ async fn microsofts_client_analyses_a_picture() {
     let session = Session::open(options).await.unwrap();
     let script: &Path = &root().join("tests/azure/vision.py");
     let mut command = Command::new(python);
-    command.arg(script).args([session.endpoints.azure.as_str(), AZURE_TOKEN, SUBSCRIPTION]);
+    command.arg(script).args([
+        session.endpoints.azure.as_str(),
+        &session.credentials.azure_token(),
+        SUBSCRIPTION,
+    ]);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

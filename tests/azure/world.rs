@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use mcm::sandbox::{AZURE_TOKEN, Accounts, Clock, World, azure};
+use mcm::sandbox::{Accounts, Clock, Credentials, World, azure};
 use serde_json::{Value as Json, json};
 
 use super::SUBSCRIPTION;
@@ -74,7 +74,7 @@ impl Azure {
     /// Any call; further headers replace those of the owner.
     pub fn send(&mut self, method: &str, uri: &str, headers: &[(&str, &str)], body: &Json) -> Answer {
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let owner = format!("Bearer {AZURE_TOKEN}");
+        let owner = format!("Bearer {}", Credentials::known().azure_token());
         let mut request = http::Request::builder().method(method).uri(uri).body(bytes).unwrap();
         let own = [
             ("host", "127.0.0.1:4002"),

@@ -274,7 +274,8 @@ fn a_second_signal_leaves_at_once() {
 fn another_account_is_never_touched() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &[]);
-    let (id, secret) = mcm::sandbox::aws_keys("999999999999");
+    let data = home.path().join(".mcm/sandbox");
+    let (id, secret) = mcm::sandbox::Credentials::of(&data).unwrap().aws_keys("999999999999");
     let env = run(home.path(), &["sandbox", "env", "--json"]).exits(0);
     let env: serde_json::Value = serde_json::from_str(&env.out).unwrap();
     let mut command = mcm(home.path());

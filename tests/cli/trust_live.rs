@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mcm::sandbox::{GCP_TOKEN, aws_keys, project_number};
+use mcm::sandbox::{Credentials, project_number};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -67,6 +67,7 @@ struct Clouds {
     home: TempDir,
     aws: String,
     gcp: String,
+    owner: Credentials,
     _served: Served,
 }
 
@@ -79,8 +80,8 @@ struct Keys {
 
 impl Keys {
     /// The administrator's of an account.
-    fn of(account: &str) -> Self {
-        let (id, secret) = aws_keys(account);
+    fn of(owner: &Credentials, account: &str) -> Self {
+        let (id, secret) = owner.aws_keys(account);
         Self { id, secret, token: None }
     }
 }
@@ -96,9 +97,10 @@ impl Clouds {
         let env = run(home.path(), &["sandbox", "env", "--json"]).exits(0);
         let env: Json = serde_json::from_str(&env.out).unwrap();
         let [aws, gcp] = ["aws", "gcp"].map(|cloud| env[cloud]["endpoint"].as_str().unwrap().to_owned());
-        let clouds = Self { home, aws, gcp, _served: served };
+        let owner = Credentials::of(&home.path().join(".mcm/sandbox")).unwrap();
+        let clouds = Self { home, aws, gcp, owner, _served: served };
         clouds.write(stack);
-        clouds.mcm(&Keys::of(ACCOUNT), &["apply", "--auto-approve"]).exits(0);
+        clouds.mcm(&clouds.keys(ACCOUNT), &["apply", "--auto-approve"]).exits(0);
         clouds
     }
 
@@ -111,6 +113,11 @@ impl Clouds {
         std::fs::write(self.home().join("stack.yaml"), stack.replace("CLOUDS\n", &places)).unwrap();
     }
 
+    /// The administrator's of an account.
+    fn keys(&self, account: &str) -> Keys {
+        Keys::of(&self.owner, account)
+    }
+
     fn home(&self) -> &Path {
         self.home.path()
     }
@@ -119,6 +126,8 @@ impl Clouds {
         let mut command = mcm(self.home());
         command.env("AWS_ACCESS_KEY_ID", &keys.id).env("AWS_SECRET_ACCESS_KEY", &keys.secret);
         command.env_remove("AWS_SESSION_TOKEN").env("AWS_EC2_METADATA_DISABLED", "true");
+        // As `mcm sandbox env` says it.
+        command.env("CLOUDSDK_AUTH_ACCESS_TOKEN", self.owner.gcp_token());
         if let Some(token) = &keys.token {
             command.env("AWS_SESSION_TOKEN", token);
         }
@@ -144,7 +153,7 @@ impl Clouds {
             "Action=AssumeRole&Version=2011-06-15&RoleSessionName=test&RoleArn=arn:aws:iam::{ACCOUNT}:role/{role}"
         );
         let fields = [("content-type", "application/x-www-form-urlencoded")];
-        let reply = Signer::of(&self.aws, ACCOUNT).send("sts", "POST", "/", &fields, form).await;
+        let reply = Signer::at(&self.aws, &self.owner, ACCOUNT).send("sts", "POST", "/", &fields, form).await;
         let (status, text) = (reply.status, reply.text());
         assert_eq!(status, 200, "{text}");
         let between = |name: &str| {
@@ -157,7 +166,7 @@ impl Clouds {
 
     /// Edits Google's side by hand, until it is done.
     async fn google(&self, method: &str, path: &str, body: &Json) {
-        let bearer = format!("Bearer {GCP_TOKEN}");
+        let bearer = format!("Bearer {}", self.owner.gcp_token());
         let fields = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let mut answer = send(&self.gcp, method, path, &fields, body.to_string()).await.good();
         while let Some(operation) = answer["name"].as_str().filter(|name| name.contains("/operations/"))
@@ -237,7 +246,7 @@ fn holds(told: &[(String, Option<bool>, String)], who: &str, let_in: Option<bool
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_let_in_and_everybody_else_is_kept_out() {
     let clouds = Clouds::with(STACK);
-    let administrator = Keys::of(ACCOUNT);
+    let administrator = clouds.keys(ACCOUNT);
     let proved = clouds.mcm(&administrator, &["trust", "--live"]).exits(0);
     insta::assert_snapshot!("assumable", settled(&proved));
 
@@ -267,11 +276,11 @@ async fn a_role_is_let_in_and_everybody_else_is_kept_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_cannot_be_assumed_is_not_tried_and_its_trust_not_proved() {
     let clouds = Clouds::with(&STACK.replacen(ASSUMABLE, "", 1));
-    let told = clouds.mcm(&Keys::of(ACCOUNT), &["trust", "--live"]).exits(1);
+    let told = clouds.mcm(&clouds.keys(ACCOUNT), &["trust", "--live"]).exits(1);
     insta::assert_snapshot!("lambda_alone", settled(&told));
 
     // Of another account: no other command would run so.
-    let stranger = Keys::of(ELSEWHERE);
+    let stranger = clouds.keys(ELSEWHERE);
     clouds.mcm(&stranger, &["plan"]).exits(4);
     let told = clouds.told(&stranger, 1);
     holds(&told, ROLE, None, "AccessDenied");
@@ -280,7 +289,7 @@ async fn a_role_that_cannot_be_assumed_is_not_tried_and_its_trust_not_proved() {
     holds(&told, "somebody without the caller's key", Some(false), "SignatureDoesNotMatch");
 
     // Nobody at all.
-    let nobody = Keys { secret: "of-somebody-else".to_owned(), ..Keys::of(ACCOUNT) };
+    let nobody = Keys { secret: "of-somebody-else".to_owned(), ..clouds.keys(ACCOUNT) };
     let told = clouds.mcm(&nobody, &["trust", "--live"]).exits(8);
     assert!(told.err.contains("SignatureDoesNotMatch") && told.out.is_empty(), "{}", told.all());
 }
@@ -288,7 +297,7 @@ async fn a_role_that_cannot_be_assumed_is_not_tried_and_its_trust_not_proved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trust_that_is_not_what_it_should_be_is_found_out() {
     let clouds = Clouds::with(STACK);
-    let administrator = Keys::of(ACCOUNT);
+    let administrator = clouds.keys(ACCOUNT);
     let role = |name: &str| format!("attribute.aws_role/arn:aws:sts::{ACCOUNT}:assumed-role/{name}");
     clouds.grant(&role("lived-worker-2")).await;
     let broken = clouds.mcm(&administrator, &["trust", "--live"]).exits(1);
@@ -320,7 +329,7 @@ async fn no_answer_is_no_refusal() {
     let mut clouds = Clouds::with(STACK);
     clouds.gcp = without_exchange(&clouds.gcp).await;
     clouds.write(STACK);
-    let told = clouds.told(&Keys::of(ACCOUNT), 1);
+    let told = clouds.told(&clouds.keys(ACCOUNT), 1);
     for who in [ROLE, NEIGHBOUR, "the role, signing for another provider", "somebody without the role's key"]
     {
         holds(&told, who, None, "GCP sts.token");

@@ -37,8 +37,9 @@ async fn sandbox() -> (Session, tempfile::TempDir, (String, Secret)) {
     let folder = tempfile::tempdir().unwrap();
     let accounts = Accounts { aws: [road::ACCOUNT.to_owned()].into(), ..Accounts::default() };
     let options = Options { data: folder.path().to_owned(), port: None, latency: Duration::ZERO, accounts };
-    let (id, secret) = mcm::sandbox::aws_keys(road::ACCOUNT);
-    (Session::open(options).await.unwrap(), folder, (id, Secret::new(secret)))
+    let session = Session::open(options).await.unwrap();
+    let (id, secret) = session.credentials.aws_keys(road::ACCOUNT);
+    (session, folder, (id, Secret::new(secret)))
 }
 
 const MOTO: &[turns::Exception] = &[(
@@ -69,7 +70,7 @@ async fn the_sandbox_refuses_alike_and_more() {
     let endpoint = session.endpoints.aws.as_str();
     let road = Road::new(endpoint, "us-east-1", Some(keys.clone()));
     refusals::agreed(&road, "sandbox").await;
-    let (id, secret) = mcm::sandbox::aws_keys("999999999999");
+    let (id, secret) = session.credentials.aws_keys("999999999999");
     let other = Road::new(endpoint, "us-east-1", Some((id, Secret::new(secret))));
     let wrong = Road::new(endpoint, "us-east-1", Some((keys.0, Secret::new("wrong"))));
     refusals::strictly(&road, &other, &wrong).await;

@@ -156,7 +156,7 @@ impl Life {
 
     fn router(&self, stack: &Stack) -> Misread {
         let aws = stack.clouds.aws.as_ref().map(|place| {
-            let (id, secret) = sandbox::aws_keys(&place.account);
+            let (id, secret) = sandbox::Credentials::known().aws_keys(&place.account);
             (id, Secret::new(secret))
         });
         let endpoint = || Some("http://127.0.0.1:1".to_owned());
@@ -165,10 +165,14 @@ impl Life {
         let dial = |cloud| Some(Dial::new(self.clouds.dial(cloud), now));
         let access = Access {
             aws: AwsAccess { endpoint: endpoint(), keys: aws, dial: dial(Cloud::Aws) },
-            gcp: GcpAccess { endpoint: endpoint(), token: token(sandbox::GCP_TOKEN), dial: dial(Cloud::Gcp) },
+            gcp: GcpAccess {
+                endpoint: endpoint(),
+                token: token(&sandbox::Credentials::known().gcp_token()),
+                dial: dial(Cloud::Gcp),
+            },
             azure: AzureAccess {
                 endpoint: endpoint(),
-                token: token(sandbox::AZURE_TOKEN),
+                token: token(&sandbox::Credentials::known().azure_token()),
                 dial: dial(Cloud::Azure),
             },
         };

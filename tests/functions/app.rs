@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use mcm::sandbox::{AZURE_TOKEN, Accounts, GCP_TOKEN, Options, Session};
+use mcm::sandbox::{Accounts, Options, Session};
 use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, archive, edge, eventually, form, function, logs, ready};
@@ -49,7 +49,7 @@ impl App {
             (outputs, build())
         });
         let (outputs, bin) = applied.await.unwrap();
-        let aws = Signer::of(&session.endpoints.aws, ACCOUNT);
+        let aws = Signer::of(&session, ACCOUNT);
         let variables = variables(&session, &outputs).await;
         for name in ["analyze-image", "get-analysis", "uploads"] {
             let program = std::fs::read(bin.join(name)).unwrap();
@@ -71,17 +71,21 @@ impl App {
 
     /// Uploads a picture as the page does; returns its name.
     async fn upload(&self, picture: &[u8]) -> String {
-        let wish = json!({ "contentType": "image/png", "bytes": picture.len() }).to_string();
+        let (ticket, fields) = self.ticket(picture.len()).await;
+        let stored = edge::post(ticket["url"].as_str().unwrap(), &fields, picture, "http://page").await;
+        assert_eq!(stored.status, 201, "{}", stored.text());
+        ticket["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A form to upload so many bytes with.
+    async fn ticket(&self, bytes: usize) -> (Json, Vec<(String, String)>) {
+        let wish = json!({ "contentType": "image/png", "bytes": bytes }).to_string();
         let ticket = self.api("POST", "/uploads", &wish).await;
         assert_eq!(ticket.status, 201, "{}", ticket.text());
         let ticket = ticket.json();
         let fields = ticket["fields"].as_object().unwrap().iter();
-        let fields = fields
-            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
-            .collect::<Vec<_>>();
-        let stored = edge::post(ticket["url"].as_str().unwrap(), &fields, picture, "http://page").await;
-        assert_eq!(stored.status, 201, "{}", stored.text());
-        ticket["id"].as_str().unwrap().to_owned()
+        let fields = fields.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+        (ticket, fields)
     }
 
     async fn log(&self, name: &str) -> String {
@@ -93,7 +97,7 @@ impl App {
 
     /// Calls Google Cloud as the project's owner.
     async fn google(&self, path: &str, body: &Json) -> Json {
-        let token = format!("Bearer {GCP_TOKEN}");
+        let token = format!("Bearer {}", self.session.credentials.gcp_token());
         let fields = [("authorization", token.as_str()), ("content-type", "application/json")];
         send(&self.session.endpoints.gcp, "POST", path, &fields, body.to_string()).await.good()
     }
@@ -127,7 +131,7 @@ async fn variables(session: &Session, outputs: &Json) -> Json {
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/image-recognition-demo/providers/Microsoft.CognitiveServices/accounts/\
          image-recognition-demo/listKeys?api-version=2023-05-01"
     );
-    let token = format!("Bearer {AZURE_TOKEN}");
+    let token = format!("Bearer {}", session.credentials.azure_token());
     let keys = send(&session.endpoints.azure, "POST", &keys, &[("authorization", &token)], "").await.good();
     let configuration = &outputs["google-credential-configuration"];
     let configuration = configuration.get("value").unwrap_or(configuration);
@@ -205,8 +209,42 @@ async fn a_picture_is_read_over_three_clouds_without_a_key() {
     .await;
     assert_eq!(failed["status"], "failed", "{failed}");
 
+    stops_without_its_policies(&app).await;
     stops_with_another_role(&app).await;
     app.session.close().await;
+}
+
+/// The role's own policies taken away: the form that it signs stores nothing, what is stored is not read, and nothing
+/// is logged.
+async fn stops_without_its_policies(app: &App) {
+    let role = ("RoleName", "image-recognition-demo");
+    let call = async |action: &str, more: &[(&str, &str)]| {
+        let fields = [&[("Action", action), ("Version", "2010-05-08"), role], more].concat();
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        app.aws.send("iam", "POST", "/", &kind, form(&fields)).await.good();
+    };
+    let name = ("PolicyName", "files");
+    call("DeleteRolePolicy", &[name]).await;
+    let (ticket, fields) = app.ticket(9).await;
+    let stored = edge::post(ticket["url"].as_str().unwrap(), &fields, b"a picture", "http://page").await;
+    assert_eq!(stored.status, 403, "{}", stored.text());
+    assert!(
+        stored.text().contains("no identity-based policy allows the s3:PutObject action"),
+        "{}",
+        stored.text()
+    );
+    // It may write again, and not read.
+    let write = json!({ "Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::image-recognition-files-*/*",
+    } });
+    call("PutRolePolicy", &[name, ("PolicyDocument", &write.to_string())]).await;
+    let id = app.upload(&picture(1, 2, 3)).await;
+    eventually(async || app.log("analyze-image").await.contains("could not be read").then_some(())).await;
+    assert_ne!(app.api("GET", &format!("/analysis/{id}"), "").await.status, 200);
+    let all = json!({ "Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:ListBucket"], "Resource": "*",
+    } });
+    call("PutRolePolicy", &[name, ("PolicyDocument", &all.to_string())]).await;
 }
 
 /// Another role's name in the binding: the exchange goes on, the service account is out of reach.

@@ -57,6 +57,9 @@ fn main() {
         let always = std::env::var("ALWAYS").unwrap_or_default();
         let word = |name: &str| always == name || plain.contains(&format!("\"do\":\"{name}\""));
         println!("event {count}");
+        if word("tell") {
+            println!("{plain}");
+        }
         let respond = |body: &str| exchange("POST", &format!("invocation/{id}/response"), body);
         if word("stray") {
             // A child in a session of its own, and a word to its group, which takes a watcher there with it.

@@ -137,7 +137,7 @@ async fn a_functions_own_answer_is_passed_on_and_its_failure_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_tells_a_function_that_it_may_call() {
     let scene = Scene::new().await;
-    scene.function("told", &json!({})).await;
+    scene.function("told", &json!({ "Environment": { "Variables": { "ALWAYS": "tell" } } })).await;
     scene.aws.send("s3", "PUT", "/pictures", &[], "").await.good();
     let arn = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:told");
     let rule = |name: &str, value: &str| {
@@ -161,6 +161,13 @@ async fn a_bucket_tells_a_function_that_it_may_call() {
     assert_eq!(put().await.status, 400, "the permission is another bucket's");
     allow(&scene.aws, "told", "bucket", "s3.amazonaws.com", "arn:aws:s3:::pictures").await;
     assert_eq!(put().await.status, 200);
+    for (wrong, code) in [
+        (configuration.replace("s3:ObjectCreated:*", "s3:ObjectCreated:Puts"), "InvalidArgument"),
+        (configuration.replace("<Event>s3:ObjectCreated:*</Event>", ""), "MalformedXML"),
+    ] {
+        let told = scene.aws.send("s3", "PUT", "/pictures?notification=", &[], wrong).await;
+        assert!(told.status == 400 && told.text().contains(code), "{}", told.text());
+    }
     for key in ["up/a%20b.png", "down/c.png", "up/d.gif"] {
         scene
             .aws
@@ -174,19 +181,38 @@ async fn a_bucket_tells_a_function_that_it_may_call() {
             .await
             .good();
     }
-    let group = json!({ "logGroupName": "/aws/lambda/told", "filterPattern": "REPORT" });
-    let runs = eventually(async || {
-        let found = scene.logs("FilterLogEvents", &group).await.json();
-        found["events"].as_array().filter(|found| !found.is_empty()).cloned()
-    })
-    .await;
-    assert_eq!(runs.len(), 1, "one of three keys is meant");
+    let group = json!({ "logGroupName": "/aws/lambda/told" });
+    let logged = async |key: &str| {
+        eventually(async || {
+            let found = scene.logs("FilterLogEvents", &group).await.json();
+            let lines = found["events"].as_array().into_iter().flatten();
+            let log = lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect::<String>();
+            (log.contains(&format!("\"key\":\"{key}\"")) && log.contains("REPORT")).then_some(log)
+        })
+        .await
+    };
+    logged("up/a+b.png").await;
+    // What was told before has been delivered by the time that a later event has run.
+    scene.aws.send("s3", "PUT", "/pictures/up/last.png", &[], "12345").await.good();
+    let log = logged("up/last.png").await;
+    assert_eq!(log.matches("REPORT").count(), 2, "two of four keys are meant: {log}");
     scene.session.close().await;
 }
 
 /// A form's fields, signed by a key for five minutes.
 fn signed_form(aws: &Signer, key: &str, conditions: &[Json], expiration: &str) -> Vec<(String, String)> {
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    signed_form_at(aws, key, conditions, expiration, jiff::Timestamp::now())
+}
+
+/// The same, signed at some other time.
+fn signed_form_at(
+    aws: &Signer,
+    key: &str,
+    conditions: &[Json],
+    expiration: &str,
+    at: jiff::Timestamp,
+) -> Vec<(String, String)> {
+    let time = at.strftime("%Y%m%dT%H%M%SZ").to_string();
     let credential = format!("{}/{}/us-east-1/s3/aws4_request", aws.id, &time[..8]);
     let mut fields = vec![
         ("key".to_owned(), key.to_owned()),
@@ -287,6 +313,20 @@ async fn an_upload_by_form_is_held_to_its_policy() {
     assert_eq!(reply.status, 201, "{}", reply.text());
     assert!(reply.text().contains("<Key>up/f.png</Key>"), "{}", reply.text());
     assert_eq!(reply.header("access-control-allow-origin"), Some("http://page"));
+    // A key is for a day, and good for a week.
+    let days = |days: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    for (at, status) in [(days(6), 201), (days(8), 403), (days(-1), 403)] {
+        let form = signed_form_at(&scene.aws, "up/aged", &conditions, later, at);
+        assert_eq!(post(&url, &form, b"12345", "http://page").await.status, status, "{at}");
+    }
+    for time in ["nonsense", "20190101T000000Z"] {
+        let undated = good.iter().map(|(name, value)| {
+            let value = if name == "x-amz-date" { time } else { value };
+            (name.clone(), value.to_owned())
+        });
+        let told = post(&url, &undated.collect::<Vec<_>>(), b"12345", "http://page").await;
+        assert!(told.status == 403 && told.text().contains("must be of the day"), "{}", told.text());
+    }
     let stored = scene.aws.send("s3", "GET", "/forms/up/f.png", &[], "").await;
     assert_eq!((stored.text().as_str(), stored.header("content-type")), ("12345", Some("image/png")));
 

@@ -2,8 +2,6 @@
 
 use std::process::Command;
 
-use mcm::sandbox::aws_keys;
-
 use super::{ACCOUNT, Scene, archive, bootstrap};
 use crate::support::{judges, root};
 
@@ -18,7 +16,7 @@ async fn boto3_finds_functions_here() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("function.zip");
         std::fs::write(&file, archive(&bootstrap(), 0o755)).unwrap();
-        let (id, secret) = aws_keys(ACCOUNT);
+        let (id, secret) = scene.session.credentials.aws_keys(ACCOUNT);
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
         let mut judge = Command::new(python);
         judge.arg(root().join("tests/functions/judge.py")).args([&endpoint, &id, &secret]).arg(file);

@@ -3,6 +3,7 @@
 mod app;
 mod browser;
 mod edge;
+mod front;
 mod judges;
 mod orphans;
 mod runtime;
@@ -36,7 +37,7 @@ impl Scene {
         let options =
             Options { data: folder.path().join("data"), port: None, latency: Duration::ZERO, accounts };
         let session = Session::serve(options).await.unwrap();
-        let aws = Signer::of(&session.endpoints.aws, ACCOUNT);
+        let aws = Signer::of(&session, ACCOUNT);
         let scene = Self { session, aws, folder };
         scene.role("runner", "lambda.amazonaws.com").await;
         scene
@@ -56,6 +57,7 @@ impl Scene {
             ("AssumeRolePolicyDocument", &trust),
         ]);
         self.iam(form).await;
+        self.iam(attach("AttachRolePolicy", name)).await;
     }
 
     async fn iam(&self, form: String) {
@@ -119,6 +121,12 @@ async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "it does not come");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What lets a role write a log, given or taken.
+fn attach(action: &str, role: &str) -> String {
+    let basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
+    form(&[("Action", action), ("Version", "2010-05-08"), ("RoleName", role), ("PolicyArn", basic)])
 }
 
 fn trust(service: &str) -> String {

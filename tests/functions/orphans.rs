@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use mcm::sandbox::Credentials;
 use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, archive, bootstrap, eventually, form, function, logs, trust};
@@ -58,7 +59,7 @@ async fn serve_with_role(command: &str, folder: &Path) -> (Child, Signer) {
         Some(described["endpoints"]["aws"].as_str()?.to_owned())
     })
     .await;
-    let aws = Signer::of(&endpoint, ACCOUNT);
+    let aws = Signer::at(&endpoint, &Credentials::of(folder).unwrap(), ACCOUNT);
     let trust = trust("lambda.amazonaws.com");
     let role = form(&[
         ("Action", "CreateRole"),

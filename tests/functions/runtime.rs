@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
-use super::{Scene, archive, eventually, form, function, ready, trust};
+use super::{Scene, archive, attach, eventually, form, function, ready, trust};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_serves_one_event_after_the_other_as_its_role() {
@@ -62,8 +62,19 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
     role.token = Some(text("AWS_SESSION_TOKEN"));
     let told = role.send("sts", "POST", "/", &kind, who).await.text();
     assert!(told.contains("<Arn>arn:aws:sts::123456789012:assumed-role/runner/plain</Arn>"), "{told}");
-    assert_eq!(role.send("s3", "GET", "/", &[], "").await.status, 200);
-    assert_eq!(role.lambda("GET", "/2015-03-31/functions/plain", &Json::Null).await.status, 200);
+    // It may write its log, and nothing else.
+    assert_eq!(role.send("s3", "GET", "/", &[], "").await.status, 403);
+    assert_eq!(role.lambda("GET", "/2015-03-31/functions/plain", &Json::Null).await.status, 403);
+    let lines = async || {
+        let group = json!({ "logGroupName": "/aws/lambda/plain" });
+        scene.logs("FilterLogEvents", &group).await.json()["events"].as_array().unwrap().len()
+    };
+    let before = lines().await;
+    assert!(before > 0);
+    scene.iam(attach("DetachRolePolicy", "runner")).await;
+    scene.invoke("plain", &json!({})).await.good();
+    assert_eq!(lines().await, before, "it runs, and nothing of it is logged");
+    scene.iam(attach("AttachRolePolicy", "runner")).await;
 
     // A change of the settings is a new process.
     let path = "/2015-03-31/functions/plain/configuration";

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use mcm::sandbox::{Accounts, GCP_TOKEN, Options, Session, aws_keys};
+use mcm::sandbox::{Accounts, Options, Session};
 
 use crate::support::{judges, root, three_clouds};
 
@@ -22,7 +22,7 @@ async fn an_aws_role_becomes_a_service_account_and_no_other_does() {
     let data = home.join(".mcm/sandbox");
     let session =
         Session::open(Options { data, port: None, latency: Duration::ZERO, accounts }).await.unwrap();
-    let endpoints = session.endpoints.clone();
+    let (endpoints, owner) = (session.endpoints.clone(), session.credentials.clone());
     let judged = tokio::task::spawn_blocking(move || {
         let mcm = |arguments: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_mcm"));
@@ -37,12 +37,13 @@ async fn an_aws_role_becomes_a_service_account_and_no_other_does() {
         mcm(&["apply", "--auto-approve"]);
         let file = home.join("google.json");
         std::fs::write(&file, mcm(&["output", "google-credential-configuration", "--json"])).unwrap();
-        let ((key, secret), (other_key, other_secret)) = (aws_keys(ACCOUNTS[0]), aws_keys(ACCOUNTS[1]));
+        let ((key, secret), (other_key, other_secret)) =
+            (owner.aws_keys(ACCOUNTS[0]), owner.aws_keys(ACCOUNTS[1]));
         let role = format!("arn:aws:iam::{}:role/image-recognition-demo", ACCOUNTS[0]);
         let database = "projects/image-recognition-demo/databases/image-recognition-demo";
         let mut judge = Command::new(python);
         judge.arg(root().join("tests/gcp/exchange.py")).args([&endpoints.aws, &endpoints.gcp]).arg(&file);
-        judge.args([&role, &key, &secret, &other_key, &other_secret, GCP_TOKEN, database]);
+        judge.args([&role, &key, &secret, &other_key, &other_secret, &owner.gcp_token(), database]);
         judge.env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap()
     });
     let judged = judged.await.unwrap();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hmac::{Hmac, Mac as _};
 use jiff::{SignedDuration, Timestamp};
-use mcm::sandbox::{Accounts, Clock, GCP_TOKEN, World, aws, aws_keys, gcp, project_number};
+use mcm::sandbox::{Accounts, Clock, Credentials, World, aws, gcp, project_number};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -68,7 +68,7 @@ impl Scene {
     }
 
     fn iam(&mut self, form: &str) {
-        let (id, secret) = aws_keys(ACCOUNT);
+        let (id, secret) = Credentials::known().aws_keys(ACCOUNT);
         let signer = Signer { id, secret, token: None };
         let headers = signed(&signer, self.now, "iam", "POST", "iam.amazonaws.com", "", form, &[]);
         let mut request =
@@ -99,7 +99,7 @@ impl Scene {
     }
 
     fn owner(&mut self, method: &str, path: &str, body: &Json) -> Json {
-        let (status, reply) = self.call(GCP_TOKEN, method, path, body);
+        let (status, reply) = self.call(&Credentials::known().gcp_token(), method, path, body);
         assert_eq!(status, 200, "{method} {path}: {reply:#}");
         reply
     }
@@ -277,7 +277,7 @@ fn mapping_and_condition_are_the_providers() {
     let token = scene.exchange(&writer).unwrap();
     assert!(scene.impersonate(&token).is_ok());
     assert_eq!(scene.exchange(&neighbour), Err("unauthorized_client".to_owned()));
-    let (id, secret) = aws_keys("210987654321");
+    let (id, secret) = Credentials::known().aws_keys("210987654321");
     assert_eq!(scene.exchange(&Signer { id, secret, token: None }), Err("invalid_grant".to_owned()));
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mcm::sandbox::{GCP_TOKEN, project_number};
+use mcm::sandbox::project_number;
 
 use super::lab::sandbox;
 
@@ -14,7 +14,13 @@ async fn googles_own_client_agrees() {
     let script = crate::support::root().join("tests/gcp/judge.py");
     let mut judge = Command::new(python);
     let number = project_number("gcp-judged");
-    judge.arg(script).args([&session.endpoints.gcp, GCP_TOKEN, "gcp-judged", &number, "gcp-other"]);
+    judge.arg(script).args([
+        &session.endpoints.gcp,
+        &session.credentials.gcp_token(),
+        "gcp-judged",
+        &number,
+        "gcp-other",
+    ]);
     let judged = tokio::task::spawn_blocking(move || judge.output()).await.unwrap().unwrap();
     let (out, err) = (String::from_utf8_lossy(&judged.stdout), String::from_utf8_lossy(&judged.stderr));
     assert!(judged.status.success(), "{out}\n{err}");

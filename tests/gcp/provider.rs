@@ -3,7 +3,7 @@
 
 use mcm::model::*;
 use mcm::provider::{self, Access, Router};
-use mcm::sandbox::{GCP_TOKEN, Session, project_number};
+use mcm::sandbox::{Session, project_number};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ impl Lab {
         let (folder, session) = sandbox(&[PROJECT]).await;
         let gcp = Some(GcpPlace { project: PROJECT.to_owned(), endpoint: None });
         let clouds = Clouds { gcp, ..Clouds::default() };
-        let router = Router::new(&clouds, &access(&session.endpoints.gcp, GCP_TOKEN));
+        let router = Router::new(&clouds, &access(&session.endpoints.gcp, &session.credentials.gcp_token()));
         Self { _folder: folder, session, clouds, router, catalogue: provider::catalogue() }
     }
 
@@ -453,26 +453,24 @@ async fn a_service_and_a_database() {
 async fn the_guard_knows_the_project() {
     let lab = Lab::new().await;
     assert!(lab.router.guard().await.is_empty());
-    let endpoint = &lab.session.endpoints.gcp;
+    let (endpoint, owner) = (&lab.session.endpoints.gcp, lab.session.credentials.gcp_token());
+    let owner = owner.as_str();
     let guard = async |project: &str, access: Access| {
         let gcp = Some(GcpPlace { project: project.to_owned(), endpoint: None });
         let mut found = Router::new(&Clouds { gcp, ..Clouds::default() }, &access).guard().await;
         found.pop().unwrap()
     };
-    let error = guard("someone-elses", access(endpoint, GCP_TOKEN)).await;
+    let error = guard("someone-elses", access(endpoint, owner)).await;
     assert_eq!(error.kind, ErrorKind::Denied);
     assert!(error.hint.unwrap().contains("clouds.gcp.project: someone-elses"));
-    assert_eq!(
-        guard(&project_number(PROJECT), access(endpoint, GCP_TOKEN)).await.kind,
-        ErrorKind::WrongAccount
-    );
+    assert_eq!(guard(&project_number(PROJECT), access(endpoint, owner)).await.kind, ErrorKind::WrongAccount);
     assert_eq!(guard(PROJECT, access(endpoint, "ya29.stolen")).await.kind, ErrorKind::Credentials);
-    assert_eq!(guard(PROJECT, access("http://127.0.0.1:9", GCP_TOKEN)).await.kind, ErrorKind::Unreachable);
+    assert_eq!(guard(PROJECT, access("http://127.0.0.1:9", owner)).await.kind, ErrorKind::Unreachable);
     // A project whose API for looking at projects is off is there all the same.
     let projects = lab.thing("serviceusage.googleapis.com/Service");
     projects.delete(&json!({ "name": "cloudresourcemanager.googleapis.com" })).await;
     assert!(lab.router.guard().await.is_empty());
-    let plain = guard(PROJECT, access("http://cloud.example", GCP_TOKEN)).await;
+    let plain = guard(PROJECT, access("http://cloud.example", owner)).await;
     assert_eq!(plain.kind, ErrorKind::Invalid);
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use mcm::sandbox::{Accounts, Clock, GCP_TOKEN, World, gcp, project_number};
+use mcm::sandbox::{Accounts, Clock, Credentials, World, gcp, project_number};
 use serde_json::{Value as Json, json};
 
 const PROJECT: &str = "image-recognition-demo";
@@ -23,7 +23,7 @@ fn call(world: &mut World, method: &str, path: &str, body: &Json) -> (u16, Json)
     let request = http::Request::builder()
         .method(method)
         .uri(path)
-        .header("authorization", format!("Bearer {GCP_TOKEN}"))
+        .header("authorization", format!("Bearer {}", Credentials::known().gcp_token()))
         .body(body)
         .unwrap();
     let response = gcp::handle(world, &request);

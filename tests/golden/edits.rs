@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mcm::sandbox::{AZURE_TOKEN, Accounts, GCP_TOKEN, Options, Session};
+use mcm::sandbox::{Accounts, Options, Session};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -98,7 +98,7 @@ fn an_edit_by_googles_client_shows_as_exactly_that_and_is_put_back() {
     let Some(python) = judges("gcp edits", &modules) else { return };
     let (home, runtime, session) = applied();
     let endpoint = session.endpoints.gcp.clone();
-    let words = [endpoint, GCP_TOKEN.to_owned(), "image-recognition-demo".to_owned()];
+    let words = [endpoint, session.credentials.gcp_token(), "image-recognition-demo".to_owned()];
     let client = Client { python, script: "tests/gcp/edits.py", words };
     let made = client.read();
     let member = "serviceAccount:firestore-writer-demo@image-recognition-demo.iam.gserviceaccount.com";
@@ -137,7 +137,7 @@ fn an_edit_by_microsofts_client_shows_as_exactly_that_and_is_put_back() {
     let Some(python) = judges("azure edits", &modules) else { return };
     let (home, runtime, session) = applied();
     let subscription = "00000000-0000-0000-0000-000000000000".to_owned();
-    let words = [session.endpoints.azure.clone(), AZURE_TOKEN.to_owned(), subscription];
+    let words = [session.endpoints.azure.clone(), session.credentials.azure_token(), subscription];
     let client = Client { python, script: "tests/azure/edits.py", words };
     let made = client.read();
     assert_eq!(made["group"]["tags"], json!({ "application": "image-recognition" }));

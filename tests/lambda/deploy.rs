@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_lambda::primitives::Blob;
-use mcm::sandbox::{Accounts, Options, Session, aws_keys};
+use mcm::sandbox::{Accounts, Options, Session};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -91,7 +91,7 @@ impl Lab {
     }
 
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
-        let (id, secret) = aws_keys(ACCOUNT);
+        let (id, secret) = self.session.credentials.aws_keys(ACCOUNT);
         let config = aws_sdk_lambda::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -102,7 +102,7 @@ impl Lab {
     }
 
     pub fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
-        let (id, secret) = aws_keys(ACCOUNT);
+        let (id, secret) = self.session.credentials.aws_keys(ACCOUNT);
         let config = aws_sdk_cloudformation::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))

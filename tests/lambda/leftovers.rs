@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_cloudformation::types::{ChangeSetType, Tag};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
-use mcm::sandbox::{Fault, Trouble, aws_keys};
+use mcm::sandbox::{Fault, Trouble};
 
 use super::deploy::{ACCOUNT, Lab, until};
 use crate::support::zip;
@@ -193,7 +193,7 @@ resources:
 "#;
 
 fn s3(lab: &Lab) -> aws_sdk_s3::Client {
-    let (id, secret) = aws_keys(ACCOUNT);
+    let (id, secret) = lab.session.credentials.aws_keys(ACCOUNT);
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

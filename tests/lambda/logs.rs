@@ -16,7 +16,7 @@ const GROUP: &str = "/aws/lambda/lab-echo";
 
 /// Puts events into a stream of the function's log, as seconds before now and text.
 async fn put(lab: &Lab, stream: &str, events: &[(i64, &str)]) {
-    let aws = Signer::of(&lab.session.endpoints.aws, ACCOUNT);
+    let aws = Signer::of(&lab.session, ACCOUNT);
     let place = json!({ "logGroupName": GROUP, "logStreamName": stream });
     send(&aws, "CreateLogStream", &place).await;
     let now = Timestamp::now().as_millisecond();

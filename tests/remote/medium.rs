@@ -91,6 +91,7 @@ async fn sandbox() -> (Session, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let accounts = Accounts { aws: [ACCOUNT.to_owned()].into(), ..Accounts::default() };
     let options = Options { data: folder.path().to_owned(), port: None, latency: Duration::ZERO, accounts };
+    super::servers::give_secret(folder.path());
     let session = Session::open(options).await.unwrap();
     make_bucket(&session.endpoints.aws, super::servers::key()).await;
     (session, folder)

@@ -17,7 +17,13 @@ pub const BUCKET: &str = "mcm-state-lab";
 
 /// The sandbox's key of the account.
 pub fn key() -> (String, String) {
-    mcm::sandbox::aws_keys(ACCOUNT)
+    mcm::sandbox::Credentials::known().aws_keys(ACCOUNT)
+}
+
+/// Gives a sandbox's folder the secret that these keys follow from.
+pub fn give_secret(data: &Path) {
+    std::fs::create_dir_all(data).unwrap();
+    std::fs::write(data.join("secret"), "0".repeat(64)).unwrap();
 }
 
 pub fn sandbox_keys() -> Keys {
@@ -82,6 +88,7 @@ pub struct Served {
 
 impl Served {
     pub fn start(folder: &Path, latency_ms: u32) -> Self {
+        give_secret(&folder.join(".mcm/sandbox"));
         let child = Command::new(env!("CARGO_BIN_EXE_mcm"))
             .args(["sandbox", "serve", "--latency-ms", &latency_ms.to_string()])
             .current_dir(folder)

@@ -73,9 +73,9 @@ impl Lab {
     }
 
     pub fn router(&self, stack: &Stack) -> Router {
-        let endpoints = &self.session.endpoints;
+        let sandbox::Session { endpoints, credentials, .. } = &self.session;
         let keys = stack.clouds.aws.as_ref().map(|place| {
-            let (id, secret) = sandbox::aws_keys(&place.account);
+            let (id, secret) = credentials.aws_keys(&place.account);
             (id, Secret::new(secret))
         });
         let token = |token: &str| Some(Secret::new(token));
@@ -83,12 +83,12 @@ impl Lab {
             aws: AwsAccess { endpoint: Some(endpoints.aws.clone()), keys, dial: None },
             gcp: GcpAccess {
                 endpoint: Some(endpoints.gcp.clone()),
-                token: token(sandbox::GCP_TOKEN),
+                token: token(&credentials.gcp_token()),
                 dial: None,
             },
             azure: AzureAccess {
                 endpoint: Some(endpoints.azure.clone()),
-                token: token(sandbox::AZURE_TOKEN),
+                token: token(&credentials.azure_token()),
                 dial: None,
             },
         };

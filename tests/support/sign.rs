@@ -43,8 +43,13 @@ impl Reply {
 
 impl Signer {
     /// The administrator of an account.
-    pub fn of(endpoint: &str, account: &str) -> Self {
-        let (id, secret) = mcm::sandbox::aws_keys(account);
+    pub fn of(session: &mcm::sandbox::Session, account: &str) -> Self {
+        Self::at(&session.endpoints.aws, &session.credentials, account)
+    }
+
+    /// The administrator of an account, in a sandbox that another process serves.
+    pub fn at(endpoint: &str, owner: &mcm::sandbox::Credentials, account: &str) -> Self {
+        let (id, secret) = owner.aws_keys(account);
         Self { endpoint: endpoint.to_owned(), id, secret, token: None }
     }
 

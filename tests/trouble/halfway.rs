@@ -56,7 +56,7 @@ fn somebody_elses_part_of_a_set_is_still_kept() {
     clouds.answer(" AttachRolePolicy", Some(1), 403, &denied("iam:AttachRolePolicy"));
     let ran = run(home.path(), &["apply", "plan.json", "--no-rollback"]).exits(6);
     assert!(ran.err.contains("mcm rollback"), "{}", ran.err);
-    let (id, secret) = mcm::sandbox::aws_keys("123456789012");
+    let (id, secret) = clouds.session.credentials.aws_keys("123456789012");
     let config = aws_sdk_iam::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

@@ -123,7 +123,7 @@ fn a_bucket_name_taken_by_someone_else() {
     let other = folder(&SMALL.replace("account: \"123456789012\"", "account: \"210987654321\""));
     std::fs::create_dir_all(other.path().join(".mcm")).unwrap();
     let endpoints = &clouds.session.endpoints;
-    let (id, secret) = mcm::sandbox::aws_keys("210987654321");
+    let (id, secret) = clouds.session.credentials.aws_keys("210987654321");
     let mut command = mcm(other.path());
     command
         .env("AWS_ENDPOINT_URL", &endpoints.aws)
@@ -159,7 +159,7 @@ struct Untag<'a> {
 impl Untag<'_> {
     fn role(&self, name: &str) {
         use aws_sdk_iam::config::{BehaviorVersion, Credentials, Region};
-        let (id, secret) = mcm::sandbox::aws_keys("123456789012");
+        let (id, secret) = self.clouds.session.credentials.aws_keys("123456789012");
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
                 aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,

@@ -2,8 +2,8 @@
 //! CloudWatch Logs and SSM's parameters.
 //!
 //! The service is told by the signature's scope, as every AWS client states it; unsigned requests are told by
-//! their shape. Absences: no other service; the caller is always an administrator of its account, so no identity
-//! policy is ever evaluated (a bucket's policy is: it decides about others). The session of a role may do as much.
+//! their shape. Who calls is the administrator of an account, who may do all in it, or the session of a role, which may
+//! do what policies say (see `identity`). Absences: no other service, no users.
 
 mod apigateway;
 mod chunked;
@@ -11,6 +11,7 @@ mod cloudformation;
 mod cloudfront;
 mod error;
 mod iam;
+mod identity;
 mod lambda;
 mod logs;
 mod policy;
@@ -32,7 +33,7 @@ pub use session::{Keys, assume, assume_named};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Request, Response, World, aws_keys};
+use super::{Request, Response, World};
 
 /// Who signed a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,19 @@ pub fn handle(world: &mut World, request: &Request) -> Response {
     }
 }
 
+/// Whether the real cloud answers such a request of a page, whatever address the page is from: web sites, HTTP APIs,
+/// distributions, and S3 by an address of this machine.
+pub(in crate::sandbox) fn is_for_pages(world: &World, request: &Request, here: bool) -> bool {
+    let s3 = || match service(request).as_deref() {
+        Some(service) => service == "s3",
+        None => !is_form(request),
+    };
+    s3::website::host(request).is_some()
+        || apigateway::serve::host(request).is_some()
+        || cloudfront::edge::host(world, request).is_some()
+        || here && s3()
+}
+
 fn service(request: &Request) -> Option<String> {
     sigv4::service(request)
 }
@@ -108,9 +122,9 @@ fn is_form(request: &Request) -> bool {
 }
 
 /// The secret of an access key: every account of twelve digits has an administrator.
-fn secret(access_key: &str) -> Option<String> {
+fn secret(world: &World, access_key: &str) -> Option<String> {
     let account = account_of(access_key)?;
-    let (id, secret) = aws_keys(account);
+    let (id, secret) = world.credentials().aws_keys(account);
     (id == access_key).then_some(secret)
 }
 
@@ -137,7 +151,7 @@ fn authenticate(
 
 /// The secret of an access key: an administrator's, or a session's.
 fn key_secret(world: &World, access_key: &str) -> Option<String> {
-    secret(access_key).or_else(|| session::secret(world, access_key))
+    secret(world, access_key).or_else(|| session::secret(world, access_key))
 }
 
 /// Who bears an access key, with the token that goes along.

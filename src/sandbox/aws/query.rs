@@ -8,6 +8,8 @@ use jiff::SignedDuration;
 use regex::Regex;
 
 use super::error::Error;
+use super::identity::{self, Wish};
+use super::policy::Facts;
 use super::xml::Element;
 use super::{Caller, authenticate, iso_seconds, sigv4};
 use crate::sandbox::{Request, Response, World};
@@ -27,6 +29,8 @@ pub(super) struct Service {
     pub(super) empty_results: &'static [&'static str],
     /// The namespace of its answers.
     pub(super) namespace: &'static str,
+    /// What an action is done to, for those that need permission.
+    pub(super) resource: fn(&str, &Call<'_>) -> Option<String>,
     /// Runs an action. `None` if it has no action of that name.
     pub(super) run: fn(&str, &mut Call<'_>) -> Option<Answer>,
 }
@@ -79,8 +83,23 @@ fn answer(world: &mut World, request: &Request, service: &Service) -> Result<(St
         return Err(unknown());
     }
     let mut call = Call { world, caller, region, form };
+    if let Some(resource) = (service.resource)(&action, &call) {
+        call.may(&format!("{}:{action}", service.name), &resource)?;
+    }
     let result = (service.run)(&action, &mut call).ok_or_else(unknown)??;
     Ok((action, result))
+}
+
+impl Call<'_> {
+    /// Refuses a caller that may not do this.
+    pub(super) fn may(&self, action: &str, resource: &str) -> Result<(), Error> {
+        let account = &self.caller.account;
+        let facts = Facts::new(self.world).with("aws:RequestedRegion", &self.region);
+        let facts = facts.with("aws:ResourceAccount", account);
+        let wish = Wish { action, resource, owner: account, policy: None, facts: &facts };
+        identity::permit(self.world, &self.caller, wish)
+            .map_err(|message| Error::new(403, "AccessDenied", message))
+    }
 }
 
 fn signed_by(world: &World, request: &Request, service: &Service) -> Result<(Caller, String), Error> {
@@ -189,6 +208,11 @@ pub(super) struct Form {
 impl Form {
     fn new(parameters: Vec<(String, String)>) -> Self {
         Self { parameters, problems: Vec::new() }
+    }
+
+    /// Looks at a parameter.
+    pub(super) fn peek(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Takes a parameter.

@@ -9,6 +9,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
 
 use super::error::Error;
+use super::identity::{self, Wish};
+use super::policy::Facts;
 use super::{Caller, authenticate, sigv4};
 use crate::sandbox::{Request, Response, World};
 
@@ -20,6 +22,8 @@ pub(super) struct Call<'a> {
     pub(super) world: &'a mut World,
     pub(super) request: &'a Request,
     pub(super) account: String,
+    /// Who calls.
+    pub(super) caller: Caller,
     /// The region that the signature is for.
     pub(super) region: String,
     /// The parts of the path, decoded; empty ones are left out.
@@ -28,6 +32,34 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Refuses a caller that may not do this.
+    pub(super) fn may(&self, action: &str, resource: &str) -> Result<(), Error> {
+        self.may_by(action, resource, None)
+    }
+
+    /// The same where the thing has a policy of its own.
+    pub(super) fn may_by(&self, action: &str, resource: &str, policy: Option<&Json>) -> Result<(), Error> {
+        let facts = Facts::new(self.world).with("aws:RequestedRegion", &self.region);
+        let facts = facts.with("aws:ResourceAccount", &self.account);
+        let wish = Wish { action, resource, owner: &self.account, policy, facts: &facts };
+        identity::permit(self.world, &self.caller, wish)
+            .map_err(|message| Error::new(403, "AccessDeniedException", message))
+    }
+
+    /// Refuses a caller that may not let a service act as a role.
+    pub(super) fn may_pass(&self, role: &str, service: &str) -> Result<(), Error> {
+        let facts = Facts::new(self.world).with("iam:PassedToService", service);
+        let wish = Wish {
+            action: "iam:PassRole",
+            resource: role,
+            owner: &self.account,
+            policy: None,
+            facts: &facts,
+        };
+        identity::permit(self.world, &self.caller, wish)
+            .map_err(|message| Error::new(403, "AccessDeniedException", message))
+    }
+
     /// The method, and the parts of the path.
     pub(super) fn target(&self) -> (Method, Vec<String>) {
         (self.request.method().clone(), self.path.clone())
@@ -76,8 +108,8 @@ pub(super) fn enter<'a>(
     let path = path.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
     let query = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
     let query = query.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let Caller { account, .. } = caller;
-    Ok(Call { world, request, account, region: signed.region, path, query })
+    let account = caller.account.clone();
+    Ok(Call { world, request, account, caller, region: signed.region, path, query })
 }
 
 fn refused(refused: sigv4::Refused) -> Error {

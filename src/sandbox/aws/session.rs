@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::iam::{Role, role_by_arn, role_by_id, role_by_name};
+use super::iam::{self, Role, role_by_arn, role_by_id, role_by_name};
 use super::sigv4::Refused;
 use super::{Caller, ID_ALPHABET};
 use crate::sandbox::{Record, World};
@@ -18,6 +18,9 @@ struct Session {
     secret: String,
     token: String,
     expires: Timestamp,
+    /// What it may do at most, if that was said.
+    #[serde(default)]
+    policy: Option<String>,
 }
 
 impl Record for Session {
@@ -31,8 +34,14 @@ pub(super) struct Assumed {
     pub(super) role: String,
     /// The role's unique id.
     pub(super) id: String,
+    /// The role's ARN, with its path.
+    pub(super) role_arn: String,
+    /// The role's tags.
+    pub(super) tags: Vec<(String, String)>,
     /// The session's name.
     pub(super) name: String,
+    /// What the session may do at most, if that was said.
+    pub(super) policy: Option<String>,
 }
 
 /// Temporary credentials of a role.
@@ -52,7 +61,7 @@ pub struct Keys {
 /// whoever asks is the asker's to find out. `None` if there is no such role.
 pub fn assume(world: &mut World, role_arn: &str, name: &str, lasts: SignedDuration) -> Option<Keys> {
     let role = role_by_arn(world, role_arn)?;
-    Some(open(world, &role, name, lasts))
+    Some(open(world, &role, name, lasts, None))
 }
 
 /// As [`assume`], by the role's name alone.
@@ -64,10 +73,17 @@ pub fn assume_named(
     lasts: SignedDuration,
 ) -> Option<Keys> {
     let role = role_by_name(world, account, role)?;
-    Some(open(world, &role, name, lasts))
+    Some(open(world, &role, name, lasts, None))
 }
 
-pub(super) fn open(world: &mut World, role: &Role, name: &str, lasts: SignedDuration) -> Keys {
+/// Opens a session, which may do no more than a policy says.
+pub(super) fn open(
+    world: &mut World,
+    role: &Role,
+    name: &str,
+    lasts: SignedDuration,
+    policy: Option<String>,
+) -> Keys {
     const SECRET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let now = world.now();
     for (key, _) in world.list::<Session>("").into_iter().filter(|(_, session)| session.expires <= now) {
@@ -75,8 +91,8 @@ pub(super) fn open(world: &mut World, role: &Role, name: &str, lasts: SignedDura
     }
     let keys = Keys {
         access_key_id: format!("ASIASBOX{}", world.word(12, ID_ALPHABET)),
-        secret_access_key: world.word(40, SECRET),
-        session_token: format!("IQoJb3JpZ2luX2Vj{}", world.word(320, SECRET)),
+        secret_access_key: world.secret(40, SECRET),
+        session_token: format!("IQoJb3JpZ2luX2Vj{}", world.secret(320, SECRET)),
         expiration: now.saturating_add(lasts).unwrap_or(now),
     };
     let session = Session {
@@ -86,6 +102,7 @@ pub(super) fn open(world: &mut World, role: &Role, name: &str, lasts: SignedDura
         secret: keys.secret_access_key.clone(),
         token: keys.session_token.clone(),
         expires: keys.expiration,
+        policy,
     };
     world.put(&keys.access_key_id, &session);
     keys
@@ -109,6 +126,18 @@ pub(super) fn bearer(world: &World, access_key: &str, token: Option<&str>) -> Re
     Ok(Caller {
         account: session.account,
         access_key: access_key.to_owned(),
-        assumed: Some(Assumed { role: role.name, id: session.role_id, name: session.name }),
+        assumed: Some(Assumed { policy: session.policy, ..assumed(&role, &session.name) }),
     })
+}
+
+/// A session of a role, by its name.
+pub(super) fn assumed(role: &Role, name: &str) -> Assumed {
+    Assumed {
+        role: role.name.clone(),
+        id: role.id.clone(),
+        role_arn: role.arn(),
+        tags: iam::role_tags_of(role),
+        name: name.to_owned(),
+        policy: None,
+    }
 }

@@ -190,6 +190,7 @@ fn run(action: &str, call: &mut Call<'_>) -> Result<Response, Error> {
     let body = call.json()?;
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     let (account, region) = (call.account.clone(), call.region.clone());
+    permit(call, action, &body)?;
     let decrypt = body["WithDecryption"] == json!(true);
     match action {
         "PutParameter" => {
@@ -237,6 +238,20 @@ fn run(action: &str, call: &mut Call<'_>) -> Result<Response, Error> {
         }
         _ => Err(Error::new(400, "UnknownOperationException", format!("The sandbox does not play {action}"))),
     }
+}
+
+/// Refuses a caller that may not do this to all the parameters that it names.
+fn permit(call: &Call<'_>, action: &str, body: &Json) -> Result<(), Error> {
+    let place = format!("arn:aws:ssm:{}:{}", call.region, call.account);
+    let names = body["Names"].as_array().into_iter().flatten().chain(body.get("Name"));
+    let names = names.filter_map(Json::as_str).collect::<Vec<_>>();
+    if names.is_empty() {
+        return call.may(&format!("ssm:{action}"), &format!("{place}:*"));
+    }
+    names.into_iter().try_for_each(|name| {
+        let name = name.strip_prefix('/').unwrap_or(name);
+        call.may(&format!("ssm:{action}"), &format!("{place}:parameter/{name}"))
+    })
 }
 
 /// Seconds, as these services tell time.

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use super::error::Error;
-use super::iam::role_by_arn;
-use super::policy::{Ask, Kind, Verdict, check, evaluate};
+use super::iam::{Role, role_by_arn};
+use super::identity::{self, Wish};
+use super::policy::{Ask, Facts, Kind, check, evaluate};
 use super::query::{Call, Service, parameters};
 use super::xml::Element;
 use super::{iso_seconds, session};
@@ -16,6 +17,8 @@ pub(super) const SERVICE: Service = Service {
     version: "2011-06-15",
     region: None,
     empty_results: &[],
+    // To know oneself needs no permission; becoming somebody else is judged with whom that is.
+    resource: |_, _| None,
     namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
     run,
 };
@@ -43,31 +46,36 @@ fn get_caller_identity(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
     ])
 }
 
+/// Whether a role's trust policy admits the caller; and, unless that names the caller's role itself, the caller's own
+/// policies too.
+fn admits(call: &Call<'_>, role: &Role, name: &str) -> bool {
+    let caller = &call.caller;
+    let trust = serde_json::from_str(&role.trust).unwrap_or_default();
+    let facts = Facts::new(call.world).with("sts:RoleSessionName", name);
+    let (asker, arn) = (caller.asker(), role.arn());
+    let action = "sts:AssumeRole";
+    let ask = Ask { caller: Some(&asker), action, resource: &arn, service: None, facts: &facts };
+    let wish = Wish { action, resource: &arn, owner: &role.account, policy: Some(&trust), facts: &facts };
+    evaluate(&trust, ask).allows() && identity::judge(call.world, caller, wish).is_ok()
+}
+
 /// Whoever the role's trust policy admits becomes the role for a while. An absent role cannot be told from one whose
-/// trust says no. The policy of the session is checked and then, as every identity's, not evaluated.
+/// trust says no.
 fn assume_role(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
     let arn = call.form.need_text("RoleArn", 20..=2048, r"(?s).+");
     let name = call.form.need_text("RoleSessionName", 2..=64, r"[\w+=,.@-]*");
     let seconds = call.form.number("DurationSeconds", 900..=43_200).unwrap_or(3600);
     let policy = call.form.text("Policy", 1..=2048, r"[\t\n\r\x20-\u{ff}]+");
     call.form.finish()?;
-    if let Some(policy) = policy {
+    if let Some(policy) = &policy {
         let malformed = |message: String| Error::new(400, "MalformedPolicyDocument", message);
-        check(&policy, Kind::Identity).map_err(malformed)?;
+        check(policy, Kind::Identity).map_err(malformed)?;
     }
     let caller = &call.caller;
-    let (caller_arn, id) = (caller.arn(), caller.user_id());
-    let ask = Ask {
-        caller: Some((&caller_arn, &caller.account, &id)),
-        action: "sts:AssumeRole",
-        resource: "",
-        service: None,
-    };
-    let admits = |trust: &str| evaluate(&serde_json::from_str(trust).unwrap_or_default(), ask);
-    let role = role_by_arn(call.world, &arn).filter(|role| admits(&role.trust) == Verdict::Allowed);
+    let role = role_by_arn(call.world, &arn).filter(|role| admits(call, role, &name));
     let Some(role) = role else {
         let message =
-            format!("User: {caller_arn} is not authorized to perform: sts:AssumeRole on resource: {arn}");
+            format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", caller.arn());
         return Err(Error::new(403, "AccessDenied", message));
     };
     let (most, why) = match caller.assumed {
@@ -78,7 +86,7 @@ fn assume_role(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
         let message = format!("The requested DurationSeconds exceeds {why}.");
         return Err(Error::new(400, "ValidationError", message));
     }
-    let keys = session::open(call.world, &role, &name, SignedDuration::from_secs(seconds.into()));
+    let keys = session::open(call.world, &role, &name, SignedDuration::from_secs(seconds.into()), policy);
     let credentials = Element::new("Credentials")
         .text("AccessKeyId", keys.access_key_id)
         .text("SecretAccessKey", keys.secret_access_key)

@@ -49,7 +49,7 @@ pub(super) fn check_sku(kind: &str, sku: &str) -> Result<(), Refusal> {
 
 /// A new key: 32 hexadecimal digits.
 pub(super) fn fresh(world: &mut World) -> String {
-    world.hex(32)
+    world.secret(32, b"0123456789abcdef")
 }
 
 /// `POST …/listKeys`

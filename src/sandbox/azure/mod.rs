@@ -20,8 +20,9 @@ mod vision;
 mod wire;
 
 use http::{Method, header};
+use subtle::ConstantTimeEq as _;
 
-use super::{AZURE_TENANT, AZURE_TOKEN, Request, Response, World};
+use super::{AZURE_TENANT, Request, Response, World};
 pub use vision::Look;
 use wire::{Answer, Call, Refusal, Reply};
 
@@ -39,7 +40,7 @@ pub fn handle(world: &mut World, request: &Request) -> Response {
 /// What holds for every request comes first, in the resource manager's order: version, token, subscription.
 fn answer(world: &mut World, call: &Call<'_>) -> Answer {
     let version = arm::version(call)?;
-    authenticate(call)?;
+    authenticate(world, call)?;
     let lower: Vec<&str> = call.lower.iter().map(String::as_str).collect();
     match (call.method.as_str(), lower.as_slice()) {
         ("GET", ["tenants"]) => {
@@ -145,7 +146,7 @@ fn account(world: &mut World, call: &Call<'_>, subscription: &str, below: &[&str
 }
 
 /// Every subscription's owner holds one token.
-fn authenticate(call: &Call<'_>) -> Result<(), Refusal> {
+fn authenticate(world: &World, call: &Call<'_>) -> Result<(), Refusal> {
     let challenge = |why: &str| {
         format!(
             "Bearer authorization_uri=\"https://login.microsoftonline.com/{AZURE_TENANT}\", \
@@ -165,7 +166,7 @@ fn authenticate(call: &Call<'_>) -> Result<(), Refusal> {
         return Err(Refusal::new(401, "AuthenticationFailedInvalidHeader", message)
             .header("www-authenticate", challenge("The authentication scheme is not supported.")));
     };
-    if token.trim() == AZURE_TOKEN {
+    if bool::from(token.trim().as_bytes().ct_eq(world.credentials().azure_token().as_bytes())) {
         return Ok(());
     }
     let message = "The access token is invalid.";

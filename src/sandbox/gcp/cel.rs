@@ -24,6 +24,50 @@ const FUNCTIONS: &[&str] = &[
     "dyn",
 ];
 
+/// What a value can be asked: the language's own functions and macros, its extension for texts, and what IAM adds to them.
+const METHODS: &[&str] = &[
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "filter",
+    "map",
+    "contains",
+    "endsWith",
+    "extract",
+    "matches",
+    "size",
+    "startsWith",
+    "charAt",
+    "format",
+    "indexOf",
+    "join",
+    "lastIndexOf",
+    "lowerAscii",
+    "replace",
+    "reverse",
+    "split",
+    "substring",
+    "trim",
+    "upperAscii",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "getAttribute",
+    "hasOnly",
+    "hasTagKey",
+    "hasTagKeyId",
+    "matchTag",
+    "matchTagId",
+];
+
 /// Checks an expression that may refer to these variables; tells what is wrong.
 pub(super) fn check(text: &str, variables: &[&str]) -> Result<(), String> {
     let tokens = scan(text)?;
@@ -56,7 +100,7 @@ pub(super) fn check(text: &str, variables: &[&str]) -> Result<(), String> {
                 let known = WORDS.contains(&word.as_str())
                     || variables.contains(&word.as_str())
                     || (called && FUNCTIONS.contains(&word.as_str()));
-                if !member && !known && !bound {
+                if (!member && !known && !bound) || (member && called && !METHODS.contains(&word.as_str())) {
                     return Err(format!("undeclared reference to '{word}'"));
                 }
             }
@@ -142,4 +186,24 @@ fn skip_text(letters: &mut impl Iterator<Item = char>, quote: char) -> Result<()
         }
     }
     Err("unterminated string".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn only_what_there_is_can_be_called() {
+        for good in [
+            "assertion.arn.startsWith('a')",
+            "assertion.arn.extract('assumed-role/{role}/') in ['a'].map(x, x)",
+            "has(assertion.x) && size(assertion.x) > 0",
+            "assertion.startsWith == 'a member of that name'",
+        ] {
+            assert_eq!(check(good, &["assertion"]), Ok(()), "{good}");
+        }
+        for wrong in ["assertion.arn.startWith('a')", "assertion.arn.lower()", "start(assertion)"] {
+            assert!(check(wrong, &["assertion"]).unwrap_err().starts_with("undeclared reference"), "{wrong}");
+        }
+    }
 }

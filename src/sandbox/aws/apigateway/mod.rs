@@ -31,6 +31,10 @@ pub(super) fn handle(world: &mut World, request: &Request) -> Response {
 fn route(call: &mut Call<'_>) -> Result<Response, Error> {
     let (method, path) = call.target();
     let path = path.iter().map(String::as_str).collect::<Vec<_>>();
+    // One action for each verb, and the path is the resource.
+    let resource =
+        format!("arn:aws:apigateway:{}::/{}", call.region, path.get(1..).unwrap_or_default().join("/"));
+    call.may(&format!("apigateway:{method}"), &resource)?;
     match (&method, path.as_slice()) {
         (&Method::GET, ["v2", "apis"]) => {
             let all = call.world.list::<Api>("").into_iter().map(|(_, api)| api);

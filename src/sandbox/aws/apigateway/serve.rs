@@ -13,8 +13,10 @@ use jiff::SignedDuration;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value as Json, json};
 
+use super::super::identity::{self, Wish};
 use super::super::lambda::invoke::{self, Then};
 use super::super::lambda::{function, permission};
+use super::super::policy::Facts;
 use super::super::{authenticate, cloudfront};
 use super::answer::{self, Waiting};
 use super::api::{self, Api, Route, Stage};
@@ -144,8 +146,19 @@ fn call(
 ) -> Response {
     if matched.route.authorization == "AWS_IAM" {
         let signed = authenticate(world, request, SignedDuration::from_mins(5));
+        let Api { id, region, account, .. } = api;
+        let (stage, method, path) = (&matched.stage.name, request.method(), &matched.path);
+        let resource = format!("arn:aws:execute-api:{region}:{account}:{id}/{stage}/{method}{path}");
+        let facts = Facts::new(world);
+        let wish = Wish {
+            action: "execute-api:Invoke",
+            resource: &resource,
+            owner: &api.account,
+            policy: None,
+            facts: &facts,
+        };
         let allowed = matches!(&signed, Ok(Some((caller, signed)))
-            if caller.account == api.account && signed.service == "execute-api");
+            if signed.service == "execute-api" && identity::judge(world, caller, wish).is_ok());
         if !allowed {
             return answer::refuse(world, waiting, 403, "Forbidden");
         }
@@ -159,11 +172,11 @@ fn call(
     let function = integration.and_then(|found| function::by_arn(world, function_of(&found.uri)?));
     let arn = source_arn(api, matched, request.method());
     let callable = function.filter(|(function, qualifier)| {
-        permission::lets(function, qualifier, "apigateway.amazonaws.com", &arn, &api.account)
+        permission::lets(world, function, qualifier, "apigateway.amazonaws.com", &arn, &api.account)
     });
     let invocation = callable.and_then(|(function, qualifier)| {
         let event = event(world, request, api, matched);
-        let then = Then::Web(waiting.clone());
+        let then = Then::Web(Box::new(waiting.clone()));
         invoke::prepare(world, &function, &qualifier, Bytes::from(event.to_string()), then).ok()
     });
     match invocation {

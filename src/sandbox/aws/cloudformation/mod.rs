@@ -3,7 +3,7 @@
 //! A stack's resources are those of the sandbox's own services, made by the same code that answers their calls.
 //! Absences: transforms and macros, dynamic references (`{{resolve:…}}` is refused), nested stacks, rules, imports of
 //! existing resources, drift, stack sets, hooks, parameters of SSM and AWS types, custom resources. Roles given for an
-//! operation are kept, and not assumed.
+//! operation are kept, and not assumed; what a stack's resources need is not asked of the role that makes it.
 
 mod begin;
 mod calls;
@@ -34,9 +34,21 @@ pub(super) const SERVICE: Service = Service {
     version: "2010-05-15",
     region: None,
     empty_results: &["DeleteChangeSet", "ExecuteChangeSet", "ContinueUpdateRollback"],
+    resource,
     namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/",
     run,
 };
+
+/// What an action is about: a stack, or all of them.
+#[expect(clippy::unnecessary_wraps, reason = "other services have actions that need no permission")]
+fn resource(_: &str, call: &Call<'_>) -> Option<String> {
+    let Some(name) = call.form.peek("StackName") else { return Some("*".to_owned()) };
+    Some(match find(call, name) {
+        Some(stack) => stack.id().to_owned(),
+        None if name.starts_with("arn:") => name.to_owned(),
+        None => format!("arn:aws:cloudformation:{}:{}:stack/{name}/*", call.region, call.caller.account),
+    })
+}
 
 fn run(action: &str, call: &mut Call<'_>) -> Option<Answer> {
     use calls::{changes, describe, life, look};

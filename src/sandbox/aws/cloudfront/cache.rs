@@ -6,18 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::distribution::{Behaviour, Distribution};
+use super::policies;
 use crate::sandbox::{Record, Response, World};
 
 /// A distribution keeps so many answers; the oldest goes.
 const MOST: usize = 1000;
-/// Managed policies by id, with their least, usual and longest times in seconds, and whether the query counts.
-const MANAGED: [(&str, (u64, u64, u64), bool); 4] = [
-    ("4135ea2d-6df8-44a3-9df3-4b5a84be39ad", (0, 0, 0), false),
-    ("83da9c7e-98b4-4e11-a168-04f0df8e2c65", (0, 0, 31_536_000), true),
-    ("4cc15a8a-d715-48a4-82b8-cc0b614638fe", (0, 0, 31_536_000), true),
-    ("658327ea-f89d-4fab-a63d-7e88639e58f6", (1, 86_400, 31_536_000), false),
-];
-
 /// An answer that is kept, under `DISTRIBUTION/PATTERN PATH?QUERY`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
@@ -69,7 +62,7 @@ pub(super) fn key(
     path: &str,
     query: Option<&str>,
 ) -> String {
-    let counts = policy(behaviour).1;
+    let counts = policies::kept(behaviour).1;
     let query = query.filter(|_| counts).unwrap_or_default();
     format!("{}/{} {path}?{query}", distribution.id, behaviour.pattern)
 }
@@ -103,7 +96,7 @@ pub(super) fn forget(world: &mut World, distribution: &str, paths: &[String]) {
 
 /// How long an answer is kept: what it says itself, within the policy's bounds.
 pub(super) fn seconds(behaviour: &Behaviour, headers: &HeaderMap) -> u64 {
-    let (least, usual, most) = policy(behaviour).0;
+    let (least, usual, most) = policies::kept(behaviour).0;
     let said =
         headers.get(http::header::CACHE_CONTROL).and_then(|said| said.to_str().ok()).unwrap_or_default();
     let directives = said.split(',').map(|part| part.trim().to_ascii_lowercase()).collect::<Vec<_>>();
@@ -112,15 +105,6 @@ pub(super) fn seconds(behaviour: &Behaviour, headers: &HeaderMap) -> u64 {
         return least;
     }
     age("s-maxage=").or_else(|| age("max-age=")).unwrap_or(usual).clamp(least, most.max(least))
-}
-
-fn policy(behaviour: &Behaviour) -> ((u64, u64, u64), bool) {
-    if let Some(ttl) = behaviour.ttl_s {
-        return (ttl, false);
-    }
-    let named = behaviour.cache_policy.as_deref();
-    let known = MANAGED.iter().find(|(id, _, _)| Some(*id) == named).or(MANAGED.last());
-    known.map_or(((0, 0, 0), false), |(_, ttl, query)| (*ttl, *query))
 }
 
 /// Whether a path fits a pattern with `*` and `?`; a pattern may leave its first slash out.
@@ -145,7 +129,10 @@ mod tests {
         assert_eq!(told(&optimized, "max-age=300, s-maxage=60"), 60);
         assert_eq!(told(&optimized, "no-store"), 1);
         assert_eq!(told(&optimized, ""), 86_400);
-        let disabled = Behaviour { cache_policy: Some(MANAGED[0].0.to_owned()), ..Behaviour::default() };
+        let disabled = Behaviour {
+            cache_policy: Some("4135ea2d-6df8-44a3-9df3-4b5a84be39ad".to_owned()),
+            ..Behaviour::default()
+        };
         assert_eq!(told(&disabled, "max-age=300"), 0);
     }
 }

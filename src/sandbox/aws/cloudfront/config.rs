@@ -2,7 +2,8 @@
 
 use super::super::error::Error;
 use super::super::xml::Element;
-use super::distribution::{AccessControl, Behaviour, Config, ErrorResponse, Origin};
+use super::distribution::{AccessControl, Behaviour, Config, ErrorResponse, Legacy, Origin};
+use super::policies;
 use crate::sandbox::World;
 
 /// Reads a document; fills it with defaults.
@@ -26,6 +27,10 @@ pub(super) fn accept(world: &World, account: &str, document: &mut Element) -> Re
         error_responses: items(document, "CustomErrorResponses").map(error_response).collect(),
     };
     check(world, account, &config)?;
+    check_certificate(document, &config)?;
+    for origin in items(document, "Origins") {
+        check_kind(origin)?;
+    }
     Ok(config)
 }
 
@@ -76,6 +81,16 @@ fn behaviour(element: &Element) -> Behaviour {
         request_policy: text("OriginRequestPolicyId"),
         response_policy: text("ResponseHeadersPolicyId"),
         ttl_s,
+        legacy: element.child("ForwardedValues").map(legacy),
+    }
+}
+
+fn legacy(element: &Element) -> Legacy {
+    let cookies = element.child("Cookies").and_then(|cookies| cookies.value("Forward"));
+    Legacy {
+        query: element.value("QueryString") == Some("true"),
+        cookies: cookies.is_some_and(|forward| forward != "none"),
+        headers: texts(element, "Headers"),
     }
 }
 
@@ -121,6 +136,7 @@ fn check(world: &World, account: &str, config: &Config) -> Result<(), Error> {
                 "The parameter ViewerProtocolPolicy is required: allow-all, redirect-to-https or https-only.",
             ));
         }
+        check_policies(behaviour)?;
         let mut methods = behaviour.methods.iter().map(String::as_str).collect::<Vec<_>>();
         methods.sort_unstable();
         let sets: [&[&str]; 3] = [
@@ -133,6 +149,62 @@ fn check(world: &World, account: &str, config: &Config) -> Result<(), Error> {
                 "The parameter AllowedMethods is not valid: it is one of three sets of methods.",
             ));
         }
+    }
+    Ok(())
+}
+
+/// Policies must exist, and say what was once said by `ForwardedValues`.
+fn check_policies(behaviour: &Behaviour) -> Result<(), Error> {
+    let Behaviour { cache_policy, request_policy, response_policy, legacy, .. } = behaviour;
+    match (cache_policy, legacy) {
+        (None, None) => return Err(invalid("The parameter ForwardedValues is required.")),
+        (Some(_), Some(_)) => {
+            return Err(invalid(
+                "The parameter ForwardedValues cannot be used when a cache policy is associated to the cache behavior.",
+            ));
+        }
+        (None, Some(_)) if request_policy.is_some() => {
+            return Err(invalid(
+                "The parameter OriginRequestPolicyId cannot be used without a cache policy.",
+            ));
+        }
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    let unknown = |id: &Option<String>, is: fn(&str) -> bool| id.as_ref().is_some_and(|id| !is(id));
+    let absent = |code: &'static str, what: &str| {
+        Err(Error::new(404, code, format!("The {what} policy does not exist.")))
+    };
+    if unknown(cache_policy, policies::is_cache) {
+        return absent("NoSuchCachePolicy", "cache");
+    }
+    if unknown(request_policy, policies::is_request) {
+        return absent("NoSuchOriginRequestPolicy", "origin request");
+    }
+    if unknown(response_policy, policies::is_response) {
+        return absent("NoSuchResponseHeadersPolicy", "response headers");
+    }
+    Ok(())
+}
+
+/// A name of one's own needs a certificate for it.
+fn check_certificate(document: &Element, config: &Config) -> Result<(), Error> {
+    let certificate = document.child("ViewerCertificate");
+    let named = |name: &str| certificate.and_then(|certificate| certificate.value(name));
+    let own = ["ACMCertificateArn", "IAMCertificateId"].iter().any(|name| named(name).is_some());
+    if own || config.aliases.is_empty() {
+        return Ok(());
+    }
+    let message = "To add an alternate domain name (CNAME) to a CloudFront distribution, you must attach a trusted \
+                   certificate that validates your authorization to use the domain name.";
+    Err(Error::new(400, "InvalidViewerCertificate", message))
+}
+
+/// An origin is a bucket, or any server.
+fn check_kind(origin: &Element) -> Result<(), Error> {
+    if origin.child("S3OriginConfig").is_some() == origin.child("CustomOriginConfig").is_some() {
+        return Err(invalid(
+            "Exactly one of CustomOriginConfig, VpcOriginConfig and S3OriginConfig must be specified",
+        ));
     }
     Ok(())
 }

@@ -88,6 +88,18 @@ pub(in crate::sandbox::aws) struct Behaviour {
     pub(in crate::sandbox::aws) response_policy: Option<String>,
     /// Seconds, where there is no cache policy: least, usual and most.
     pub(in crate::sandbox::aws) ttl_s: Option<(u64, u64, u64)>,
+    /// What origins are told, where there is no cache policy.
+    #[serde(default)]
+    pub(in crate::sandbox::aws) legacy: Option<Legacy>,
+}
+
+/// `ForwardedValues`, as it was said before there were policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sandbox::aws) struct Legacy {
+    pub(in crate::sandbox::aws) query: bool,
+    pub(in crate::sandbox::aws) cookies: bool,
+    /// Names; `*` is all.
+    pub(in crate::sandbox::aws) headers: Vec<String>,
 }
 
 /// What is answered where the origin answers an error.

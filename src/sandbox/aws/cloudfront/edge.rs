@@ -1,7 +1,7 @@
 //! Distributions as browsers meet them: `http://dXXXX.cloudfront.localhost:PORT/…`, or the distribution's own names.
 //!
 //! A loopback connection counts as HTTPS: there is no redirect. Absences: compression, ranges, signed URLs, functions at
-//! the edge, origins outside of the sandbox, custom policies (they are treated as CachingOptimized).
+//! the edge, origins outside of the sandbox.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -11,6 +11,7 @@ use super::super::policy::Service;
 use super::super::{apigateway, s3};
 use super::cache::{self, Kept};
 use super::distribution::{Behaviour, Distribution, Origin, by_host};
+use super::policies::Told;
 use crate::sandbox::{Request, Response, World};
 
 /// The managed policy that adds fields for security.
@@ -20,8 +21,26 @@ const SECURITY_HEADERS: &str = "67f7725c-6f97-4210-82d7-5512b31e9d03";
 #[derive(Clone, Debug)]
 pub struct Passing {
     distribution: String,
-    /// The request's path.
+    /// The path that the viewer asked for.
     path: String,
+    /// Where the answer is kept, if it may be.
+    key: Option<String>,
+    method: Method,
+    /// What the viewer has already.
+    known: Option<String>,
+}
+
+impl Passing {
+    fn new(distribution: &Distribution, behaviour: &Behaviour, request: &Request, path: &str) -> Self {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        Self {
+            distribution: distribution.id.clone(),
+            path: path.to_owned(),
+            key: reads.then(|| cache::key(distribution, behaviour, path, request.uri().query())),
+            method: request.method().clone(),
+            known: known(request).map(str::to_owned),
+        }
+    }
 }
 
 /// The distribution that a request's host names.
@@ -65,7 +84,7 @@ pub(in super::super) fn handle(
         let age = world.now().duration_since(kept.stored).as_secs().to_string();
         let mut response = kept.response(world);
         set(response.headers_mut(), "age", &age);
-        let response = conditional(request, response);
+        let response = conditional(request.method(), known(request), response);
         return finish(world, distribution, behaviour, response, told);
     }
     let fetched = fetch(world, request, distribution, behaviour, &path);
@@ -83,7 +102,7 @@ pub(in super::super) fn handle(
     if reads {
         keep(world, distribution, behaviour, &key, &path, &response);
     }
-    let response = conditional(request, response);
+    let response = conditional(request.method(), known(request), response);
     finish(world, distribution, behaviour, response, told)
 }
 
@@ -96,6 +115,10 @@ pub(in super::super) fn pass(world: &mut World, passing: &Passing, response: Res
     } else {
         (replaced(world, &distribution, response), "Error from cloudfront")
     };
+    if let Some(key) = &passing.key {
+        keep(world, &distribution, behaviour, key, &passing.path, &response);
+    }
+    let response = conditional(&passing.method, passing.known.as_deref(), response);
     finish(world, &distribution, behaviour, response, told)
 }
 
@@ -117,20 +140,30 @@ fn fetch(
     let Some(origin) = origins.iter().find(|origin| origin.id == behaviour.origin) else {
         return unreachable();
     };
+    let asked = path;
     let path = format!("{}{path}", origin.path);
     if origin.is_s3 {
         return from_bucket(world, distribution, origin, &path);
     }
+    let told = Told::of(behaviour);
     let mut forwarded = request.clone();
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let Ok(uri) = format!("{path}{query}").parse() else { return unreachable() };
+    *forwarded.headers_mut() = told.fields(request.method(), request.headers());
+    let query = request.uri().query().filter(|_| told.query).map(|query| format!("?{query}"));
+    let Ok(uri) = format!("{path}{}", query.unwrap_or_default()).parse() else { return unreachable() };
     *forwarded.uri_mut() = uri;
     set(forwarded.headers_mut(), "host", &origin.domain);
     for (name, value) in &origin.headers {
         set(forwarded.headers_mut(), name, value);
     }
     if let Some(id) = apigateway::serve::host(&forwarded) {
-        let passing = Passing { distribution: distribution.id.clone(), path: path.clone() };
+        if told.host() {
+            // API Gateway knows no API by the distribution's name.
+            let mut refused = Response::new(Bytes::from_static(b"{\"message\":\"Forbidden\"}"));
+            *refused.status_mut() = StatusCode::FORBIDDEN;
+            set(refused.headers_mut(), "content-type", "application/json");
+            return refused;
+        }
+        let passing = Passing::new(distribution, behaviour, request, asked);
         return apigateway::serve::handle(world, &forwarded, &id, Some(passing));
     }
     match s3::website::host(&forwarded) {
@@ -191,9 +224,13 @@ fn keep(
     }
 }
 
+/// The tag of what a viewer has already.
+fn known(request: &Request) -> Option<&str> {
+    request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok())
+}
+
 /// Nothing but the fields, for who has the same already.
-fn conditional(request: &Request, mut response: Response) -> Response {
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+fn conditional(method: &Method, known: Option<&str>, mut response: Response) -> Response {
     let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
     let same = known.zip(tag).is_some_and(|(known, tag)| {
         known.split(',').any(|one| one.trim() == "*" || one.trim().trim_start_matches("W/") == tag)
@@ -201,7 +238,7 @@ fn conditional(request: &Request, mut response: Response) -> Response {
     if same && response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Bytes::new();
-    } else if *request.method() == Method::HEAD {
+    } else if *method == Method::HEAD {
         let length = response.body().len().to_string();
         *response.body_mut() = Bytes::new();
         set(response.headers_mut(), "content-length", &length);

@@ -1,7 +1,7 @@
 //! CloudFront: distributions, origin access controls and invalidations over its REST protocol in XML, and the browsers'
 //! side of distributions (`edge`).
 //!
-//! Absences: functions at the edge, key groups, policies beyond the managed ones (which are named and not looked up),
+//! Absences: functions at the edge, key groups, policies beyond the managed ones,
 //! streaming and staging distributions, tags but at creation.
 
 mod cache;
@@ -9,6 +9,7 @@ pub(super) mod change;
 mod config;
 pub(super) mod distribution;
 pub(super) mod edge;
+mod policies;
 mod show;
 
 pub use edge::Passing;
@@ -84,6 +85,7 @@ fn route(call: &mut Call<'_>) -> Result<Told, Error> {
     let (method, path) = call.target();
     let path = path.iter().map(String::as_str).collect::<Vec<_>>();
     let ["2020-05-31", rest @ ..] = path.as_slice() else { return Err(nowhere(call)) };
+    permit(call, &method, rest)?;
     match (&method, rest) {
         (&Method::POST, ["distribution"]) => create(call),
         (&Method::GET, ["distribution"]) => {
@@ -113,6 +115,35 @@ fn route(call: &mut Call<'_>) -> Result<Told, Error> {
         }
         _ => Err(nowhere(call)),
     }
+}
+
+/// Refuses a caller that may not make this call.
+fn permit(call: &Call<'_>, method: &Method, rest: &[&str]) -> Result<(), Error> {
+    let action = match (method.as_str(), rest) {
+        ("POST", ["distribution"]) => "CreateDistribution",
+        ("GET", ["distribution"]) => "ListDistributions",
+        ("GET", ["distribution", _]) => "GetDistribution",
+        ("GET", ["distribution", _, "config"]) => "GetDistributionConfig",
+        ("PUT", ["distribution", _, "config"]) => "UpdateDistribution",
+        ("DELETE", ["distribution", _]) => "DeleteDistribution",
+        ("POST", ["distribution", _, "invalidation"]) => "CreateInvalidation",
+        ("GET", ["distribution", _, "invalidation"]) => "ListInvalidations",
+        ("GET", ["distribution", _, "invalidation", _]) => "GetInvalidation",
+        ("POST", ["origin-access-control"]) => "CreateOriginAccessControl",
+        ("GET", ["origin-access-control"]) => "ListOriginAccessControls",
+        ("GET", ["origin-access-control", _]) => "GetOriginAccessControl",
+        ("GET", ["origin-access-control", _, "config"]) => "GetOriginAccessControlConfig",
+        ("PUT", ["origin-access-control", _, "config"]) => "UpdateOriginAccessControl",
+        ("DELETE", ["origin-access-control", _]) => "DeleteOriginAccessControl",
+        ("GET", ["tagging"]) => "ListTagsForResource",
+        _ => return Ok(()),
+    };
+    let resource = match rest {
+        [kind, id, ..] => format!("arn:aws:cloudfront::{}:{kind}/{id}", call.account),
+        ["tagging"] => call.parameter("Resource").unwrap_or_default().to_owned(),
+        _ => "*".to_owned(),
+    };
+    call.may(&format!("cloudfront:{action}"), &resource)
 }
 
 /// The document that a request brings.

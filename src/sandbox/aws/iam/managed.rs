@@ -12,7 +12,7 @@ use super::super::{ID_ALPHABET, is_account};
 use super::role::Role;
 use super::{
     ANY, NAME, PATH, TEXT, invalid_input, limit_exceeded, malformed, merge_tags, no_such_entity, policy_arn,
-    tags_element, take_tags,
+    shipped, tags_element, take_tags,
 };
 use crate::sandbox::{Record, World};
 
@@ -149,6 +149,19 @@ fn of_aws(arn: &str) -> bool {
     arn.strip_prefix("arn:aws:iam::aws:policy/").is_some_and(|name| OF_AWS.contains(&name))
 }
 
+/// The document of a policy; `None` of one that is not there, or is one of AWS's that is not known here.
+pub(super) fn document(world: &World, arn: &str) -> Option<String> {
+    match arn.strip_prefix("arn:aws:iam::aws:policy/") {
+        Some(name) => shipped::document(name),
+        None => world.get::<Policy>(arn).map(|policy| policy.document),
+    }
+}
+
+/// Whether it is one of AWS's whose document is not known here.
+pub(super) fn is_unplayed(arn: &str) -> bool {
+    arn.strip_prefix("arn:aws:iam::aws:policy/").is_some_and(|name| shipped::document(name).is_none())
+}
+
 /// Whether the caller may attach a policy of that ARN.
 pub(super) fn exists(call: &Call<'_>, arn: &str) -> bool {
     is_known(call.world, &call.caller.account, arn)
@@ -217,7 +230,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {
     Ok(vec![Element { name: "Policy".to_owned(), ..element(call, &policy) }])
 }
 
-/// The policy of that ARN. AWS's own are all alike here: they exist, and say that they do.
+/// The policy of that ARN. AWS's own are as old as time here, and say what is known of them.
 fn find(call: &Call<'_>, arn: &str) -> Result<Policy, Error> {
     must_be_arn(arn)?;
     if of_aws(arn) {
@@ -226,7 +239,8 @@ fn find(call: &Call<'_>, arn: &str) -> Result<Policy, Error> {
             arn: arn.to_owned(),
             created: Timestamp::UNIX_EPOCH,
             description: None,
-            document: r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(),
+            document: document(call.world, arn)
+                .unwrap_or_else(|| r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned()),
             tags: Vec::new(),
         });
     }

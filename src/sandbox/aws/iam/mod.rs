@@ -6,11 +6,14 @@ mod attached;
 mod boundary;
 mod inline;
 mod managed;
+mod own;
 mod reach;
 mod role;
 mod role_tags;
+mod shipped;
 mod trust;
 
+pub(super) use own::{boundary, documents, tags as role_tags_of, unplayed};
 pub(super) use reach::{Wanted, delete_role, put_role};
 pub(super) use role::{Role, role_by_arn, role_by_id, role_by_name};
 pub(super) use trust::lets_service;
@@ -26,6 +29,7 @@ pub(super) const SERVICE: Service = Service {
     version: "2010-05-08",
     region: Some("us-east-1"),
     empty_results: &["UpdateRole"],
+    resource,
     namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
     run,
 };
@@ -38,6 +42,29 @@ const PATH: &str = r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)";
 const TEXT: &str = r"[\u0009\u000A\u000D\u0020-\u00FF]+";
 /// Anything.
 const ANY: &str = r"(?s).*";
+
+/// What an action is about: a role, a policy, or all of a kind.
+#[expect(clippy::unnecessary_wraps, reason = "other services have actions that need no permission")]
+fn resource(action: &str, call: &Call<'_>) -> Option<String> {
+    let account = &call.caller.account;
+    let of = |kind: &str, path: Option<&str>, name: &str| {
+        format!("arn:aws:iam::{account}:{kind}{}{name}", path.unwrap_or("/"))
+    };
+    let form = &call.form;
+    Some(match (action, form.peek("RoleName"), form.peek("PolicyArn")) {
+        ("CreatePolicy", _, _) => {
+            of("policy", form.peek("Path"), form.peek("PolicyName").unwrap_or_default())
+        }
+        ("ListPolicies", _, _) => of("policy", None, ""),
+        ("CreateRole", Some(name), _) => of("role", form.peek("Path"), name),
+        (_, Some(name), _) => match role_by_name(call.world, account, name) {
+            Some(role) => role.arn(),
+            None => of("role", None, name),
+        },
+        (_, None, Some(arn)) => arn.to_owned(),
+        (_, None, None) => of("role", form.peek("PathPrefix"), ""),
+    })
+}
 
 fn run(action: &str, call: &mut Call<'_>) -> Option<Result<Vec<Element>, Error>> {
     let run = match action {

@@ -80,7 +80,7 @@ pub enum Then {
         tail: bool,
     },
     /// A client of an HTTP API.
-    Web(apigateway::Waiting),
+    Web(Box<apigateway::Waiting>),
     /// Nobody: it was queued under this key.
     Queue(String),
 }

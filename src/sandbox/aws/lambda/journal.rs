@@ -4,15 +4,36 @@ use serde_json::json;
 
 use super::invoke::{Invocation, Outcome};
 use crate::sandbox::World;
-use crate::sandbox::aws::logs;
+use crate::sandbox::aws::identity::{self, Wish};
+use crate::sandbox::aws::policy::Facts;
+use crate::sandbox::aws::{iam, logs};
 
 /// Writes the log of an invocation; returns its lines, each with its end.
 pub(super) fn write(world: &mut World, invocation: &Invocation, outcome: &Outcome) -> Vec<String> {
     let lines =
         if invocation.log_json { json_lines(invocation, outcome) } else { text_lines(invocation, outcome) };
     let Invocation { account, region, log_group, .. } = invocation;
+    if !may_log(world, invocation, &outcome.stream) {
+        return lines;
+    }
     logs::append(world, account, region, log_group, &outcome.stream, &lines);
     lines
+}
+
+/// Whether the function's role may write its log: Lambda runs it all the same.
+fn may_log(world: &World, invocation: &Invocation, stream: &str) -> bool {
+    let Invocation { account, region, log_group, .. } = invocation;
+    let Some(role) = iam::role_by_arn(world, &invocation.role) else { return false };
+    let facts = Facts::new(world).with("aws:RequestedRegion", region);
+    let may = |action: &str, stream: &str| {
+        let resource = logs::place(account, region, log_group, stream);
+        let wish = Wish { action, resource: &resource, owner: account, policy: None, facts: &facts };
+        identity::lets_role(world, &role, wish)
+    };
+    let there = logs::find(world, account, region, log_group).is_some();
+    (there || may("logs:CreateLogGroup", ""))
+        && may("logs:CreateLogStream", stream)
+        && may("logs:PutLogEvents", stream)
 }
 
 fn text_lines(invocation: &Invocation, outcome: &Outcome) -> Vec<String> {

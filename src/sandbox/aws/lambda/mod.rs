@@ -10,6 +10,7 @@ pub(super) mod invoke;
 mod journal;
 mod members;
 pub(super) mod permission;
+mod permit;
 pub(super) mod queue;
 mod show;
 
@@ -33,6 +34,7 @@ pub(super) fn handle(world: &mut World, request: &Request) -> Response {
 }
 
 fn route(call: &mut Call<'_>) -> Result<Response, Error> {
+    permit::check(call)?;
     let (method, path) = call.target();
     let path = path.iter().map(String::as_str).collect::<Vec<_>>();
     match (&method, path.as_slice()) {
@@ -203,17 +205,23 @@ fn aliases(
 
 /// The function that a name, a part of an ARN or an ARN stands for, and the qualifier, from there or the query.
 fn find(call: &Call<'_>, name: &str) -> Result<(Function, String), Error> {
-    let mut parts = name.split(':').collect::<Vec<_>>();
-    if let Some(index) = parts.iter().position(|part| *part == "function") {
-        parts.drain(..=index);
-    }
-    let name = parts.first().copied().unwrap_or_default();
-    let qualifier = call.parameter("Qualifier").or(parts.get(1).copied()).unwrap_or_default().to_owned();
-    let found = function::find(call.world, &call.account, &call.region, name);
+    let (name, qualifier) = name_and_qualifier(call, name);
+    let found = function::find(call.world, &call.account, &call.region, &name);
     let found = found.ok_or_else(|| {
         not_found(&format!("arn:aws:lambda:{}:{}:function:{name}", call.region, call.account))
     })?;
     Ok((found, qualifier))
+}
+
+/// A function's bare name, and the qualifier.
+fn name_and_qualifier(call: &Call<'_>, name: &str) -> (String, String) {
+    let mut parts = name.split(':').collect::<Vec<_>>();
+    if let Some(index) = parts.iter().position(|part| *part == "function") {
+        parts.drain(..=index);
+    }
+    let name = parts.first().copied().unwrap_or_default().to_owned();
+    let qualifier = call.parameter("Qualifier").or(parts.get(1).copied()).unwrap_or_default().to_owned();
+    (name, qualifier)
 }
 
 /// Counts a look at a function that is not ready yet.

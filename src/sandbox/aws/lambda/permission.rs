@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::super::error::Error;
-use super::super::policy::{Ask, Service, Verdict, evaluate};
+use super::super::policy::{Ask, Facts, Service, evaluate};
 use super::change::{invalid, not_found, pattern};
 use super::function::Function;
 use crate::sandbox::World;
@@ -99,6 +99,7 @@ pub(in crate::sandbox::aws) fn remove_permission(
 
 /// Whether a service may call what a qualifier stands for, on behalf of something of somebody's.
 pub(in crate::sandbox::aws) fn lets(
+    world: &World,
     function: &Function,
     qualifier: &str,
     principal: &str,
@@ -106,13 +107,15 @@ pub(in crate::sandbox::aws) fn lets(
     source_account: &str,
 ) -> bool {
     let Some(statements) = function.policies.get(qualifier) else { return false };
+    let facts = Facts::new(world);
     let ask = Ask {
         caller: None,
         action: "lambda:InvokeFunction",
         resource: &function.qualified_arn(qualifier),
         service: Some(Service { principal, source_arn, source_account }),
+        facts: &facts,
     };
-    evaluate(&json!({ "Statement": statements }), ask) == Verdict::Allowed
+    evaluate(&json!({ "Statement": statements }), ask).allows()
 }
 
 fn principal_of(principal: &str) -> Result<Json, Error> {

@@ -128,6 +128,7 @@ fn run(action: &str, call: &mut Call<'_>) -> Result<Response, Error> {
     let body = call.json()?;
     let (account, region) = (call.account.clone(), call.region.clone());
     let name = body["logGroupName"].as_str().unwrap_or_default();
+    permit(call, action, &body)?;
     let group = |world: &World| find(world, &account, &region, name).ok_or_else(absent);
     match action {
         "DescribeLogGroups" => Ok(describe(call, &body)),
@@ -173,6 +174,21 @@ fn run(action: &str, call: &mut Call<'_>) -> Result<Response, Error> {
         }
         _ => Err(Error::new(400, "UnknownOperationException", format!("The sandbox does not play {action}"))),
     }
+}
+
+/// Refuses a caller that may not do this to a group, or to a stream of it.
+fn permit(call: &Call<'_>, action: &str, body: &Json) -> Result<(), Error> {
+    let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty());
+    let given = text("logGroupName").or(text("logGroupNamePrefix")).unwrap_or_default();
+    let arn = text("logGroupIdentifier").or(text("resourceArn")).map(|arn| arn.trim_end_matches(":*"));
+    let group = arn.map_or(given, |arn| arn.rsplit(':').next().unwrap_or_default());
+    let resource = place(&call.account, &call.region, group, text("logStreamName").unwrap_or_default());
+    call.may(&format!("logs:{action}"), &resource)
+}
+
+/// A stream as policies name it; without a stream, its group.
+pub(super) fn place(account: &str, region: &str, group: &str, stream: &str) -> String {
+    format!("arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:{stream}")
 }
 
 fn describe(call: &Call<'_>, body: &Json) -> Response {

@@ -1,32 +1,10 @@
-//! Whom a bucket's policy lets in or keeps out, and whom a role's trust policy.
+//! Whom a bucket's policy lets in or keeps out, whom a role's trust policy, and what a role's own policies let it do.
 
 use serde_json::{Map, Value as Json};
 
+use super::ask::Ask;
+use super::condition::Judge;
 use super::{each, statements};
-
-/// What somebody wants to do.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::sandbox::aws) struct Ask<'a> {
-    /// The caller's ARN, account and unique id; `None` for everybody who signed nothing.
-    pub(in crate::sandbox::aws) caller: Option<(&'a str, &'a str, &'a str)>,
-    /// `s3:GetObject`.
-    pub(in crate::sandbox::aws) action: &'a str,
-    /// The bucket's or the object's ARN; empty where a role's trust is judged.
-    pub(in crate::sandbox::aws) resource: &'a str,
-    /// The service of AWS that asks, where one does on its own.
-    pub(in crate::sandbox::aws) service: Option<Service<'a>>,
-}
-
-/// A service of AWS, and on behalf of what it asks.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::sandbox::aws) struct Service<'a> {
-    /// `s3.amazonaws.com`.
-    pub(in crate::sandbox::aws) principal: &'a str,
-    /// The ARN of the bucket, the API or the distribution.
-    pub(in crate::sandbox::aws) source_arn: &'a str,
-    /// Whose that is.
-    pub(in crate::sandbox::aws) source_account: &'a str,
-}
 
 /// What the policy says to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +12,58 @@ pub(in crate::sandbox::aws) enum Verdict {
     /// A statement forbids it; nothing can allow it then.
     Denied,
     /// A statement allows it.
-    Allowed,
+    Allowed(Reach),
     /// It says nothing.
     Silent,
 }
 
-/// Judges by a document as it is kept.
+/// As whom a policy knows the caller that it allows something, the broadest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sandbox::aws) enum Reach {
+    /// As one of its account, which says itself to whom of its own this goes.
+    Account,
+    /// As a role, whose boundary and session may hold it back.
+    Role,
+    /// As itself, or as anybody.
+    Itself,
+}
+
+impl Verdict {
+    /// Whether it is allowed.
+    pub(in crate::sandbox::aws) fn allows(self) -> bool {
+        matches!(self, Self::Allowed(_))
+    }
+}
+
+/// Judges by a document as it is kept, which says whom it is about: a bucket's, a function's, a role's trust.
 pub(in crate::sandbox::aws) fn evaluate(document: &Json, ask: Ask<'_>) -> Verdict {
+    judge(document, ask, |statement| match (statement.get("Principal"), statement.get("NotPrincipal")) {
+        (Some(principal), _) => meant(principal, ask),
+        (None, Some(principal)) => meant(principal, ask).is_none().then_some(Reach::Itself),
+        (None, None) => None,
+    })
+}
+
+/// Judges by a document of the caller's own.
+pub(in crate::sandbox::aws) fn evaluate_own(document: &Json, ask: Ask<'_>) -> Verdict {
+    judge(document, ask, |_| Some(Reach::Itself))
+}
+
+fn judge(document: &Json, ask: Ask<'_>, whom: impl Fn(&Map<String, Json>) -> Option<Reach>) -> Verdict {
+    // In the older version `${…}` is text like any other.
+    let variables = document.get("Version").and_then(Json::as_str) == Some("2012-10-17");
+    let judge = Judge { ask, variables };
     let mut verdict = Verdict::Silent;
-    for statement in
-        statements(document).filter_map(Json::as_object).filter(|statement| applies(statement, ask))
-    {
-        match statement.get("Effect").and_then(Json::as_str) {
-            Some("Deny") => return Verdict::Denied,
-            Some(_) | None => verdict = Verdict::Allowed,
+    for statement in statements(document).filter_map(Json::as_object) {
+        let Some(reach) = whom(statement).filter(|_| applies(statement, judge)) else { continue };
+        let denies = statement.get("Effect").and_then(Json::as_str) == Some("Deny");
+        // What cannot be judged is not allowed.
+        let holds = statement.get("Condition").map_or(Some(true), |condition| judge.holds(condition));
+        match (holds.unwrap_or(denies), denies, verdict) {
+            (false, _, _) => {}
+            (true, true, _) => return Verdict::Denied,
+            (true, false, Verdict::Allowed(before)) => verdict = Verdict::Allowed(before.max(reach)),
+            (true, false, Verdict::Silent | Verdict::Denied) => verdict = Verdict::Allowed(reach),
         }
     }
     verdict
@@ -88,7 +104,8 @@ fn binds(statement: &Map<String, Json>) -> bool {
     let tests = statement.get("Condition").and_then(Json::as_object).into_iter().flatten();
     tests
         .filter(|(operator, _)| {
-            !operator.contains("Not") && !operator.ends_with("IfExists") && *operator != "Null"
+            let operator = operator.to_ascii_lowercase();
+            !["not", "ifexists", "null", "forallvalues"].iter().any(|word| operator.contains(word))
         })
         .flat_map(|(_, tests)| tests.as_object().into_iter().flatten())
         .any(|(key, values)| {
@@ -98,96 +115,54 @@ fn binds(statement: &Map<String, Json>) -> bool {
         })
 }
 
-fn applies(statement: &Map<String, Json>, ask: Ask<'_>) -> bool {
-    let any = |json: &Json, value: &str, fold: bool| {
-        each(json).filter_map(Json::as_str).any(|pattern| {
-            if fold {
-                is_like(&pattern.to_ascii_lowercase(), &value.to_ascii_lowercase())
-            } else {
-                is_like(pattern, value)
-            }
-        })
+fn applies(statement: &Map<String, Json>, judge: Judge<'_>) -> bool {
+    let ask = judge.ask;
+    let acts = |json: &Json| {
+        let action = ask.action.to_ascii_lowercase();
+        each(json).filter_map(Json::as_str).any(|pattern| is_like(&pattern.to_ascii_lowercase(), &action))
     };
-    let whom = match (statement.get("Principal"), statement.get("NotPrincipal")) {
-        (Some(principal), _) => is_meant(principal, ask),
-        (None, Some(principal)) => !is_meant(principal, ask),
-        (None, None) => false,
+    let on = |json: &Json| {
+        let patterns = each(json).filter_map(Json::as_str).filter_map(|text| judge.resolved(text));
+        patterns.into_iter().any(|pattern| is_like(&pattern, ask.resource))
     };
     let what = match (statement.get("Action"), statement.get("NotAction")) {
-        (Some(actions), _) => any(actions, ask.action, true),
-        (None, Some(actions)) => !any(actions, ask.action, true),
+        (Some(actions), _) => acts(actions),
+        (None, Some(actions)) => !acts(actions),
         (None, None) => false,
     };
     let on = match (statement.get("Resource"), statement.get("NotResource")) {
-        (Some(resources), _) => any(resources, ask.resource, false),
-        (None, Some(resources)) => !any(resources, ask.resource, false),
+        (Some(resources), _) => on(resources),
+        (None, Some(resources)) => !on(resources),
         // A trust policy names no resource: it is that of the role it belongs to.
-        (None, None) => ask.resource.is_empty(),
+        (None, None) => true,
     };
-    whom && what && on && statement.get("Condition").is_none_or(|condition| holds(condition, ask))
+    what && on
 }
 
-fn is_meant(principal: &Json, ask: Ask<'_>) -> bool {
+/// As whom a principal means the caller, if at all.
+fn meant(principal: &Json, ask: Ask<'_>) -> Option<Reach> {
     if is_everybody(principal) {
-        return true;
+        return Some(Reach::Itself);
     }
     if let Some(service) = ask.service {
-        let named = principal.get("Service").into_iter().flat_map(each);
-        return named.filter_map(Json::as_str).any(|name| name == service.principal);
+        let mut named = principal.get("Service").into_iter().flat_map(each).filter_map(Json::as_str);
+        return named.any(|name| name == service.principal).then_some(Reach::Itself);
     }
-    let Some((arn, account, id)) = ask.caller else { return false };
-    let root = format!("arn:aws:iam::{account}:root");
-    principal
-        .get("AWS")
-        .into_iter()
-        .flat_map(each)
-        .filter_map(Json::as_str)
-        .any(|text| text == arn || text == id || text == root || id.split(':').next() == Some(text))
-}
-
-/// Whether all tests of a condition hold. What the sandbox cannot know of a request is absent from it.
-fn holds(condition: &Json, ask: Ask<'_>) -> bool {
-    condition.as_object().into_iter().flatten().all(|(operator, tests)| {
-        tests.as_object().into_iter().flatten().all(|(key, values)| {
-            let actual = known(key, ask);
-            let any = |test: &dyn Fn(&str, &str) -> bool| match &actual {
-                Some(actual) => each(values).any(|value| test(&text(value), actual)),
-                None => false,
-            };
-            match operator.trim_end_matches("IfExists") {
-                _ if operator.ends_with("IfExists") && actual.is_none() => true,
-                "StringEquals" | "ArnEquals" | "Bool" | "IpAddress" => any(&|value, actual| value == actual),
-                "StringEqualsIgnoreCase" => any(&|value, actual| value.eq_ignore_ascii_case(actual)),
-                "StringLike" | "ArnLike" => any(&is_like),
-                "StringNotEquals" | "ArnNotEquals" | "NotIpAddress" => !any(&|value, actual| value == actual),
-                "StringNotLike" | "ArnNotLike" => !any(&is_like),
-                "Null" => each(values).any(|value| text(value) == actual.is_none().to_string()),
-                // Numbers, dates and binary values are about things that the sandbox does not know.
-                _ => false,
-            }
-        })
-    })
-}
-
-fn known(key: &str, ask: Ask<'_>) -> Option<String> {
-    match key.to_ascii_lowercase().as_str() {
-        // Loopback is as private as TLS.
-        "aws:securetransport" => Some("true".to_owned()),
-        "aws:sourceip" => Some("127.0.0.1".to_owned()),
-        "aws:principalarn" => ask.caller.map(|(arn, _, _)| arn.to_owned()),
-        "aws:principalaccount" => ask.caller.map(|(_, account, _)| account.to_owned()),
-        "aws:sourcearn" => ask.service.map(|service| service.source_arn.to_owned()),
-        "aws:sourceaccount" => ask.service.map(|service| service.source_account.to_owned()),
-        "aws:principalservicename" => ask.service.map(|service| service.principal.to_owned()),
-        "aws:principalisawsservice" => Some(ask.service.is_some().to_string()),
-        "aws:userid" => ask.caller.map(|(_, _, id)| id.to_owned()),
-        "aws:principaltype" => Some(if ask.caller.is_some() { "User" } else { "Anonymous" }.to_owned()),
-        _ => None,
-    }
-}
-
-fn text(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    let caller = ask.caller?;
+    let root = format!("arn:aws:iam::{}:root", caller.account);
+    let texts = principal.get("AWS").into_iter().flat_map(each).filter_map(Json::as_str);
+    let as_whom = texts.filter_map(|text| {
+        if text == caller.arn || text == caller.id {
+            return Some(Reach::Itself);
+        }
+        if let Some(role) = &caller.role
+            && (text == role || caller.id.split(':').next() == Some(text))
+        {
+            return Some(Reach::Role);
+        }
+        (text == root || text == caller.account).then_some(Reach::Account)
+    });
+    as_whom.max()
 }
 
 /// Matches `*` and `?`, in time linear in the product of the lengths.
@@ -201,7 +176,7 @@ pub(in crate::sandbox::aws) fn is_like(pattern: &str, text: &str) -> bool {
                 star = Some((at, from));
                 at += 1;
             }
-            Some(byte) if *byte == b'?' || *byte == text[from] => {
+            Some(byte) if *byte == b'?' || stands_for(*byte) == text[from] => {
                 at += 1;
                 from += 1;
             }
@@ -214,4 +189,13 @@ pub(in crate::sandbox::aws) fn is_like(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+/// The letter that a byte of a pattern means: two are kept for `*` and `?` out of variables (see `condition`).
+fn stands_for(byte: u8) -> u8 {
+    match byte {
+        1 => b'*',
+        2 => b'?',
+        byte => byte,
+    }
 }

@@ -1,11 +1,16 @@
 //! Policy documents: what AWS takes, how it keeps principals, and whom a bucket's policy lets in.
 
+mod ask;
+mod condition;
 mod evaluate;
 mod grammar;
 mod principal;
 mod services;
+#[cfg(test)]
+mod tests;
 
-pub(super) use evaluate::{Ask, Service, Verdict, evaluate, is_like, is_public};
+pub(super) use ask::{Ask, Asker, Facts, Service};
+pub(super) use evaluate::{Reach, Verdict, evaluate, evaluate_own, is_like, is_public};
 pub(super) use grammar::{Kind, check};
 pub(super) use principal::{show_principals, store_principals};
 

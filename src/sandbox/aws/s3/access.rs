@@ -1,8 +1,9 @@
-//! Who may do what: the bucket's account all, others what the bucket's policy says. And access control lists,
+//! Who may do what: the administrator of the bucket's account all, roles and others what policies say. And access control lists,
 //! which say nothing beyond `private`.
 
 use super::super::error::Error;
-use super::super::policy::{Ask, Verdict, evaluate, is_public};
+use super::super::identity::{self, Wish};
+use super::super::policy::{Ask, Facts, evaluate, is_public};
 use super::super::xml::Element;
 use super::answer::{document, empty};
 use super::record::{Bucket, canonical_user, owner};
@@ -16,16 +17,31 @@ pub(super) fn bucket(call: &Call<'_>, action: &str) -> Result<Bucket, Error> {
 
 /// The same for a bucket and an object that the call names elsewhere.
 pub(super) fn bucket_named(call: &Call<'_>, name: &str, key: &str, action: &str) -> Result<Bucket, Error> {
-    let Some(bucket) = call.world.get::<Bucket>(name) else {
-        return Err(
-            Error::new(404, "NoSuchBucket", "The specified bucket does not exist").detail("BucketName", name)
-        );
-    };
-    let allowed = is_allowed(call, &bucket, key, action);
-    let expected =
-        call.header("x-amz-expected-bucket-owner").is_none_or(|expected| expected == bucket.account);
-    if !allowed || !expected {
+    let bucket = existing(call, name)?;
+    if let Err(why) = judge(call, &bucket, key, action) {
         // S3 tells the region even to those whom it tells nothing else.
+        return Err(
+            refusal(call, action, &resource(name, key), &why).header("x-amz-bucket-region", &bucket.region)
+        );
+    }
+    in_region(call, bucket, action, key)
+}
+
+/// The bucket that a call is about, where each of the objects that it names is judged for itself.
+pub(super) fn bucket_of_many(call: &Call<'_>, action: &str) -> Result<Bucket, Error> {
+    in_region(call, existing(call, &call.bucket)?, action, "")
+}
+
+fn existing(call: &Call<'_>, name: &str) -> Result<Bucket, Error> {
+    call.world.get::<Bucket>(name).ok_or_else(|| {
+        Error::new(404, "NoSuchBucket", "The specified bucket does not exist").detail("BucketName", name)
+    })
+}
+
+/// The bucket, if it is whose the caller takes it for, and where it is asked.
+fn in_region(call: &Call<'_>, bucket: Bucket, action: &str, key: &str) -> Result<Bucket, Error> {
+    let name = &bucket.name;
+    if call.header("x-amz-expected-bucket-owner").is_some_and(|expected| expected != bucket.account) {
         return Err(denied(call, action, &resource(name, key)).header("x-amz-bucket-region", &bucket.region));
     }
     if call.caller.is_some() && bucket.region != call.region {
@@ -39,16 +55,45 @@ pub(super) fn bucket_named(call: &Call<'_>, name: &str, key: &str, action: &str)
     Ok(bucket)
 }
 
+/// Refuses a caller that may not do something that is about no bucket that exists yet, or about all of them.
+pub(super) fn account_wide(call: &Call<'_>, action: &str, resource: &str) -> Result<(), Error> {
+    let Some(caller) = &call.caller else { return Err(denied(call, action, resource)) };
+    let facts = facts(call, &caller.account);
+    let wish = Wish { action, resource, owner: &caller.account, policy: None, facts: &facts };
+    identity::judge(call.world, caller, wish).map_err(|why| refusal(call, action, resource, &why))
+}
+
 /// The refusal of a caller that may not do something.
 pub(super) fn denied(call: &Call<'_>, action: &str, resource: &str) -> Error {
+    refusal(call, action, resource, "")
+}
+
+/// The same with the reason, which those of other accounts are not told.
+fn refusal(call: &Call<'_>, action: &str, resource: &str, why: &str) -> Error {
     match &call.caller {
         None => Error::new(403, "AccessDenied", "Access Denied"),
         Some(caller) => {
             let arn = caller.arn();
-            let message =
-                format!("User: {arn} is not authorized to perform: {action} on resource: \"{resource}\"");
-            Error::new(403, "AccessDenied", message)
+            let why = if caller.assumed.is_some() { format!(" {why}") } else { String::new() };
+            let message = format!(
+                "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\"{why}"
+            );
+            Error::new(403, "AccessDenied", message.trim_end())
         }
+    }
+}
+
+/// What is said of an object that is not there: nothing, to a caller that may not list its bucket.
+pub(super) fn hidden(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str, error: Error) -> Error {
+    if error.code != "NoSuchKey" {
+        return error;
+    }
+    match judge(call, bucket, "", "s3:ListBucket") {
+        Ok(()) => error,
+        Err(why) if call.caller.is_some() => {
+            refusal(call, "s3:ListBucket", &resource(&bucket.name, ""), &why)
+        }
+        Err(_) => refusal(call, action, &resource(&bucket.name, key), ""),
     }
 }
 
@@ -56,24 +101,54 @@ fn resource(bucket: &str, key: &str) -> String {
     if key.is_empty() { format!("arn:aws:s3:::{bucket}") } else { format!("arn:aws:s3:::{bucket}/{key}") }
 }
 
-fn is_allowed(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str) -> bool {
-    let identity =
-        call.caller.as_ref().map(|caller| (caller.arn(), caller.account.as_str(), caller.user_id()));
-    let is_owner = call.caller.as_ref().is_some_and(|caller| caller.account == bucket.account);
-    let Some(document) = bucket.policy.as_ref().and_then(|text| serde_json::from_str(text).ok()) else {
-        return is_owner;
+/// Why a caller may not do something to a bucket or an object of it.
+pub(super) fn judge(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str) -> Result<(), String> {
+    let document = bucket.policy.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    let (resource, facts) = (resource(&bucket.name, key), facts(call, &bucket.account));
+    let closed = |document| bucket.blocks("RestrictPublicBuckets") && is_public(document);
+    let Some(caller) = &call.caller else {
+        let ask = Ask { caller: None, action, resource: &resource, service: None, facts: &facts };
+        let open =
+            document.as_ref().is_some_and(|document| evaluate(document, ask).allows() && !closed(document));
+        return if open { Ok(()) } else { Err(String::new()) };
     };
-    let ask = Ask {
-        caller: identity.as_ref().map(|(arn, account, id)| (arn.as_str(), *account, id.as_str())),
+    let wish = Wish {
         action,
-        resource: &resource(&bucket.name, key),
-        service: None,
+        resource: &resource,
+        owner: &bucket.account,
+        policy: document.as_ref(),
+        facts: &facts,
     };
-    match evaluate(&document, ask) {
-        Verdict::Denied => false,
-        Verdict::Allowed => is_owner || !(bucket.blocks("RestrictPublicBuckets") && is_public(&document)),
-        Verdict::Silent => is_owner,
+    identity::judge(call.world, caller, wish)?;
+    if caller.account != bucket.account && document.as_ref().is_some_and(closed) {
+        return Err("because public access is blocked by the BlockPublicAccess setting".to_owned());
     }
+    Ok(())
+}
+
+/// What conditions may be about: parameters, and all of S3's own header fields.
+fn facts(call: &Call<'_>, owner: &str) -> Facts {
+    let mut facts = Facts::new(call.world)
+        .with("aws:RequestedRegion", &call.region)
+        .with("aws:ResourceAccount", owner)
+        .with("s3:ResourceAccount", owner)
+        .maybe("s3:prefix", call.parameter("prefix"))
+        .maybe("s3:delimiter", call.parameter("delimiter"))
+        .maybe("s3:max-keys", call.parameter("max-keys"))
+        .maybe("s3:VersionId", call.parameter("versionId"))
+        .maybe("aws:Referer", call.header("referer"))
+        .maybe("aws:UserAgent", call.header("user-agent"))
+        .maybe("s3:signatureversion", call.caller.as_ref().map(|_| "AWS4-HMAC-SHA256"));
+    facts.secure = call.secure;
+    if call.secure {
+        facts = facts.with("s3:TlsVersion", "1.3");
+    }
+    for (name, value) in call.request.headers() {
+        if name.as_str().starts_with("x-amz-") {
+            facts = facts.with(&format!("s3:{name}"), String::from_utf8_lossy(value.as_bytes()));
+        }
+    }
+    facts
 }
 
 /// Refuses what a header says of access control lists, but for what is the case anyway.

@@ -17,6 +17,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Error> {
         let error = Error::new(400, "InvalidBucketName", "The specified bucket is not valid.");
         return Err(error.detail("BucketName", name));
     }
+    access::account_wide(call, "s3:CreateBucket", &format!("arn:aws:s3:::{name}"))?;
     let request = read_request(call)?;
     check_namespace(call, &caller.account)?;
     let ownership = call.header("x-amz-object-ownership").unwrap_or("BucketOwnerEnforced").to_owned();
@@ -163,6 +164,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Error> {
     let Some(caller) = call.caller.clone() else {
         return Err(access::denied(call, "s3:ListAllMyBuckets", ""));
     };
+    access::account_wide(call, "s3:ListAllMyBuckets", "arn:aws:s3:::*")?;
     let most = match call.parameter("max-buckets").map(str::parse::<usize>) {
         None => 10_000,
         Some(Ok(most)) if (1..=10_000).contains(&most) => most,

@@ -16,8 +16,10 @@ pub(super) fn copy(call: &mut Call<'_>) -> Result<Response, Error> {
     let bucket = access::bucket(call, "s3:PutObject")?;
     object::check_key(&call.key)?;
     let (from_bucket, from_key, from_version) = source(call)?;
-    access::bucket_named(call, &from_bucket, &from_key, "s3:GetObject")?;
-    let (_, from) = object::find_named(call, &from_bucket, &from_key, from_version.as_deref())?;
+    let action = if from_version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    let source = access::bucket_named(call, &from_bucket, &from_key, action)?;
+    let found = object::find_named(call, &from_bucket, &from_key, from_version.as_deref());
+    let (_, from) = found.map_err(|error| access::hidden(call, &source, &from_key, action, error))?;
     if call.header("x-amz-copy-source-if-match").is_some_and(|tag| !object::is_tag(tag, &from.etag)) {
         let message = "At least one of the pre-conditions you specified did not hold";
         return Err(Error::new(412, "PreconditionFailed", message));

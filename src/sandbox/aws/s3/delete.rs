@@ -35,7 +35,7 @@ pub(super) fn one(call: &mut Call<'_>) -> Result<Response, Error> {
 }
 
 pub(super) fn many(call: &mut Call<'_>) -> Result<Response, Error> {
-    let bucket = access::bucket(call, "s3:DeleteObject")?;
+    let bucket = access::bucket_of_many(call, "s3:DeleteObject")?;
     checksum::require(call)?;
     let root =
         xml::parse(&call.body).ok().filter(|root| root.name == "Delete").ok_or_else(config::malformed)?;
@@ -50,6 +50,12 @@ pub(super) fn many(call: &mut Call<'_>) -> Result<Response, Error> {
         config::only(named, &["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
         let key = named.value("Key").filter(|key| !key.is_empty()).ok_or_else(config::malformed)?;
         let version = named.value("VersionId").filter(|version| !version.is_empty());
+        let action = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+        if let Err(error) = access::bucket_named(call, &bucket.name, key, action) {
+            let element = Element::new("Error").text("Key", key).maybe("VersionId", version);
+            result = result.with(element.text("Code", error.code.as_ref()).text("Message", &error.message));
+            continue;
+        }
         let deleted = delete(call, &bucket, key, version);
         if quiet {
             continue;

@@ -67,7 +67,7 @@ pub(super) fn may_call(world: &World, bucket: &Bucket, arn: &str) -> bool {
     let Some((function, qualifier)) = function::by_arn(world, arn) else { return false };
     function.region == bucket.region
         && function.resolve(&qualifier).is_some()
-        && permission::lets(&function, &qualifier, "s3.amazonaws.com", &bucket.arn(), &bucket.account)
+        && permission::lets(world, &function, &qualifier, "s3.amazonaws.com", &bucket.arn(), &bucket.account)
 }
 
 fn event(call: &mut Call<'_>, bucket: &Bucket, happening: &Happening<'_>, configuration: &str) -> Bytes {

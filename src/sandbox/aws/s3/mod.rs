@@ -55,6 +55,8 @@ struct Call<'a> {
     caller: Option<Caller>,
     /// The region whose endpoint is asked.
     region: String,
+    /// Whether it would come by TLS at AWS; loopback stands for that.
+    secure: bool,
     query: Vec<(String, String)>,
     /// Empty where the path is `/`.
     bucket: String,
@@ -125,7 +127,7 @@ fn answer(world: &mut World, request: &Request) -> Result<Response, Error> {
     let (bucket, key) = (decoded(bucket)?, decoded(key)?);
     let region = signed.as_ref().map_or(NOWHERE.to_owned(), |(_, signed)| signed.region.clone());
     let caller = signed.map(|(caller, _)| caller);
-    route(&mut Call { world, request, caller, region, query, bucket, key, body, trailers })
+    route(&mut Call { world, request, caller, region, secure: true, query, bucket, key, body, trailers })
 }
 
 /// The body as it was before it was encoded for the wire, once it agrees with what was signed.

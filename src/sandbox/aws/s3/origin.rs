@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::super::error::Error;
-use super::super::policy::{Ask, Service, Verdict, evaluate, is_public};
+use super::super::policy::{Ask, Facts, Service, evaluate, is_public};
 use super::answer::failure;
 use super::record::{Bucket, Content, Version};
 use super::{Call, NOWHERE, object, website};
@@ -25,6 +25,7 @@ pub(in super::super) fn get(
         request: &request,
         caller: None,
         region: NOWHERE.to_owned(),
+        secure: true,
         query: Vec::new(),
         bucket: bucket.to_owned(),
         key: key.to_owned(),
@@ -42,9 +43,10 @@ fn find(call: &Call<'_>, service: Option<Service<'_>>) -> Result<(Version, Conte
     let document =
         bucket.policy.as_ref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let hidden = service.is_none() && bucket.blocks("RestrictPublicBuckets") && is_public(&document);
+    let facts = Facts::new(call.world);
     let may = |action: &str, resource: &str| {
-        let ask = Ask { caller: None, action, resource, service };
-        !hidden && evaluate(&document, ask) == Verdict::Allowed
+        let ask = Ask { caller: None, action, resource, service, facts: &facts };
+        !hidden && evaluate(&document, ask).allows()
     };
     let denied = || Error::new(403, "AccessDenied", "Access Denied");
     if !may("s3:GetObject", &format!("{}/{}", bucket.arn(), call.key)) {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use subtle::ConstantTimeEq as _;
 
@@ -14,9 +15,11 @@ use super::answer::{empty, with};
 use super::bucket::version_header;
 use super::checksum;
 use super::multipart_form::{self, Form};
-use super::{Call, access, denied, object, write};
+use super::{Call, SKEW, access, denied, object, write};
 use crate::sandbox::{Request, Response};
 
+/// A key is good for a week after the day that it is for ("Browser-based uploads using POST").
+const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What a policy need not name.
 const UNNAMED: [&str; 3] = ["policy", "x-amz-signature", "file"];
 
@@ -60,6 +63,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Result<Response, Error> {
     };
     let request = as_put(&form, &body);
     let mut inner = Call {
+        secure: call.secure,
         world: &mut *call.world,
         request: &request,
         caller,
@@ -106,12 +110,13 @@ fn signed_by(call: &Call<'_>, form: &Form, policy: &str) -> Result<(Caller, Stri
     if field("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
         return Err(Error::new(400, "InvalidArgument", "x-amz-algorithm only supports AWS4-HMAC-SHA256"));
     }
-    let (credential, signature, _) =
+    let (credential, signature, time) =
         (field("x-amz-credential")?, field("x-amz-signature")?, field("x-amz-date")?);
     let parts = credential.split('/').collect::<Vec<_>>();
     let [access_key, date, region, "s3", "aws4_request"] = parts[..] else {
         return Err(Error::new(400, "InvalidArgument", "The x-amz-credential field is malformed."));
     };
+    check_time(call.world.now(), time, date)?;
     let refused = |refused: Refused| denied(call.request, refused);
     let secret = key_secret(call.world, access_key)
         .ok_or_else(|| refused(Refused::UnknownKey(access_key.to_owned())))?;
@@ -128,6 +133,24 @@ fn signed_by(call: &Call<'_>, form: &Form, policy: &str) -> Result<(Caller, Stri
     Ok((caller, region.to_owned()))
 }
 
+/// Refuses a form whose time is not of the day that its key is for, or whose key is past its time.
+fn check_time(now: Timestamp, time: &str, day: &str) -> Result<(), Error> {
+    let denied = |why: &str| Err(Error::new(403, "AccessDenied", why));
+    let Some(signed) = sigv4::instant(time).filter(|_| time.starts_with(day)) else {
+        return denied(
+            "Invalid according to Policy: x-amz-date must be of the day that x-amz-credential names",
+        );
+    };
+    let age = now.duration_since(signed);
+    if age > LONGEST {
+        return denied("Invalid according to Policy: the signing key is more than seven days old");
+    }
+    if age < -SKEW {
+        return denied("Invalid according to Policy: x-amz-date is not yet current");
+    }
+    Ok(())
+}
+
 /// Refuses what the policy does not permit.
 fn hold(call: &Call<'_>, form: &Form, policy: &str, key: &str, size: usize) -> Result<(), Error> {
     let malformed = |why: &str| {
@@ -142,7 +165,7 @@ fn hold(call: &Call<'_>, form: &Form, policy: &str, key: &str, size: usize) -> R
     let failed = |why: String| Error::new(403, "AccessDenied", format!("Invalid according to Policy: {why}"));
     let decoded = STANDARD.decode(policy).ok().and_then(|bytes| serde_json::from_slice::<Json>(&bytes).ok());
     let document = decoded.ok_or_else(|| malformed("Invalid Policy: Invalid JSON."))?;
-    let expiration = document["expiration"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let expiration = document["expiration"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
     if expiration.ok_or_else(|| malformed("Invalid 'expiration' value."))? <= call.world.now() {
         return Err(failed("Policy expired.".to_owned()));
     }

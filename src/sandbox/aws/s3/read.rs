@@ -24,7 +24,9 @@ const OVERRIDES: [(&str, &str); 6] = [
 pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Error> {
     let action = if call.has("versionId") { "s3:GetObjectVersion" } else { "s3:GetObject" };
     let bucket = access::bucket(call, action)?;
-    let (version, content) = object::find(call)?;
+    let found = object::find(call);
+    let (version, content) =
+        found.map_err(|error| access::hidden(call, &bucket, &call.key, action, error))?;
     check_conditions(call, &version, &content)?;
     let range = range(call, content.size)?;
     let mut response = headers(call, &version, &content)?;

@@ -28,6 +28,8 @@ pub(in super::super) fn handle(world: &mut World, request: &Request, bucket: Str
         request,
         caller: None,
         region: NOWHERE.to_owned(),
+        // A website's endpoint has no TLS.
+        secure: false,
         query: Vec::new(),
         bucket,
         key: path,

@@ -167,6 +167,7 @@ fn encryption(call: &Call<'_>, bucket: &Bucket) -> Result<String, Error> {
 
 fn tags(call: &Call<'_>) -> Result<Vec<(String, String)>, Error> {
     let Some(tagging) = call.header("x-amz-tagging") else { return Ok(Vec::new()) };
+    access::bucket(call, "s3:PutObjectTagging")?;
     let tags = form_urlencoded::parse(tagging.as_bytes());
     let tags = tags.map(|(key, value)| (key.into_owned(), value.into_owned())).collect::<Vec<_>>();
     check_object_tags(&tags)?;

@@ -4,7 +4,7 @@
 use super::super::super::error::Error;
 use super::super::super::xml::Element;
 use super::super::events;
-use super::{Check, invalid, one_of, only, optional, plain, required};
+use super::{Check, invalid, malformed, one_of, only, optional, plain, required};
 
 pub(super) fn check(check: &mut Check<'_>) -> Result<Element, Error> {
     const DESTINATIONS: [(&str, &str); 3] = [
@@ -54,18 +54,50 @@ pub(super) fn check(check: &mut Check<'_>) -> Result<Element, Error> {
     Ok(shown)
 }
 
+/// The events that there are ("Supported event types for SQS, SNS, and Lambda"); most of them never come here.
+const EVENTS: [&str; 27] = [
+    "s3:TestEvent",
+    "s3:ObjectCreated:*",
+    "s3:ObjectCreated:Put",
+    "s3:ObjectCreated:Post",
+    "s3:ObjectCreated:Copy",
+    "s3:ObjectCreated:CompleteMultipartUpload",
+    "s3:ObjectRemoved:*",
+    "s3:ObjectRemoved:Delete",
+    "s3:ObjectRemoved:DeleteMarkerCreated",
+    "s3:ObjectRestore:*",
+    "s3:ObjectRestore:Post",
+    "s3:ObjectRestore:Completed",
+    "s3:ObjectRestore:Delete",
+    "s3:ReducedRedundancyLostObject",
+    "s3:Replication:*",
+    "s3:Replication:OperationFailedReplication",
+    "s3:Replication:OperationMissedThreshold",
+    "s3:Replication:OperationReplicatedAfterThreshold",
+    "s3:Replication:OperationNotTracked",
+    "s3:LifecycleExpiration:*",
+    "s3:LifecycleExpiration:Delete",
+    "s3:LifecycleExpiration:DeleteMarkerCreated",
+    "s3:LifecycleTransition",
+    "s3:IntelligentTiering",
+    "s3:ObjectTagging:*",
+    "s3:ObjectTagging:Put",
+    "s3:ObjectTagging:Delete",
+];
+
 /// Checks what a configuration says by itself; returns its destination.
 fn check_form(configuration: &Element, destination: &str) -> Result<String, Error> {
-    const EVENTS: [&str; 4] =
-        ["s3:ObjectCreated:", "s3:ObjectRemoved:", "s3:ObjectTagging:", "s3:LifecycleExpiration:"];
     only(configuration, &["Id", "Event", "Filter", destination])?;
     optional(configuration, "Id")?;
     let arn = required(configuration, destination)?;
     if !arn.starts_with("arn:aws:") {
         return Err(invalid("The ARN could not be parsed").detail("ArgumentValue", arn));
     }
+    if configuration.child("Event").is_none() {
+        return Err(malformed());
+    }
     for event in configuration.all("Event") {
-        if !EVENTS.iter().any(|known| event.text.starts_with(known)) {
+        if !EVENTS.contains(&event.text.as_str()) {
             let error = invalid("The event is not supported for notifications");
             return Err(error.detail("ArgumentValue", &event.text));
         }
