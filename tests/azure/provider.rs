@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcm::model::*;
 use mcm::provider::{self, Access, AzureAccess, Router};
-use mcm::sandbox::{self, Accounts, Options, Session};
+use mcm::sandbox::{Accounts, Options, Session};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 

@@ -12,11 +12,11 @@ async fn boto3_finds_functions_here() {
     };
     let scene = Scene::new().await;
     let endpoint = scene.session.endpoints.aws.clone();
+    let (id, secret) = scene.session.credentials.aws_keys(ACCOUNT);
     let judged = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("function.zip");
         std::fs::write(&file, archive(&bootstrap(), 0o755)).unwrap();
-        let (id, secret) = scene.session.credentials.aws_keys(ACCOUNT);
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
         let mut judge = Command::new(python);
         judge.arg(root().join("tests/functions/judge.py")).args([&endpoint, &id, &secret]).arg(file);

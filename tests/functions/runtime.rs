@@ -49,6 +49,26 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
         variables.get("HOME").is_none() && variables.get("CARGO_MANIFEST_DIR").is_none(),
         "nothing of ours"
     );
+    what_its_role_may(&scene, &variables).await;
+
+    // A change of the settings is a new process.
+    let path = "/2015-03-31/functions/plain/configuration";
+    scene.aws.lambda("PUT", path, &json!({ "MemorySize": 256 })).await.good();
+    ready(&scene.aws, "plain").await;
+    assert_eq!(scene.invoke("plain", &json!({})).await.good()["count"], 1);
+    // A deleted function's processes are ended.
+    if cfg!(target_os = "linux") {
+        let process = scene.invoke("plain", &json!({})).await.good()["process"].as_u64().unwrap();
+        let place = std::path::PathBuf::from(format!("/proc/{process}/cwd"));
+        assert!(place.read_link().is_ok());
+        scene.aws.lambda("DELETE", "/2015-03-31/functions/plain", &Json::Null).await.good();
+        eventually(async || place.read_link().is_err().then_some(())).await;
+    }
+    scene.session.close().await;
+}
+
+/// The keys of a function's environment are its role's, and may what its policies say.
+async fn what_its_role_may(scene: &Scene, variables: &Json) {
     let text = |name: &str| variables[name].as_str().unwrap().to_owned();
     let mut role = scene.aws.clone();
     (role.id, role.secret) = (text("AWS_ACCESS_KEY_ID"), text("AWS_SECRET_ACCESS_KEY"));
@@ -75,21 +95,6 @@ async fn a_process_serves_one_event_after_the_other_as_its_role() {
     scene.invoke("plain", &json!({})).await.good();
     assert_eq!(lines().await, before, "it runs, and nothing of it is logged");
     scene.iam(attach("AttachRolePolicy", "runner")).await;
-
-    // A change of the settings is a new process.
-    let path = "/2015-03-31/functions/plain/configuration";
-    scene.aws.lambda("PUT", path, &json!({ "MemorySize": 256 })).await.good();
-    ready(&scene.aws, "plain").await;
-    assert_eq!(scene.invoke("plain", &json!({})).await.good()["count"], 1);
-    // A deleted function's processes are ended.
-    if cfg!(target_os = "linux") {
-        let process = scene.invoke("plain", &json!({})).await.good()["process"].as_u64().unwrap();
-        let place = std::path::PathBuf::from(format!("/proc/{process}/cwd"));
-        assert!(place.read_link().is_ok());
-        scene.aws.lambda("DELETE", "/2015-03-31/functions/plain", &Json::Null).await.good();
-        eventually(async || place.read_link().is_err().then_some(())).await;
-    }
-    scene.session.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

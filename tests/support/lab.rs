@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use mcm::engine::{self, Answer, Books, Request, Settings, Stop};
 use mcm::model::*;
 use mcm::provider::{self, Access, AwsAccess, AzureAccess, GcpAccess, Router};
-use mcm::sandbox::{self, Accounts, Options, Session};
+use mcm::sandbox::{Accounts, Options, Session};
 use mcm::stack::{Dialect, Source};
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ impl Lab {
     }
 
     pub fn router(&self, stack: &Stack) -> Router {
-        let sandbox::Session { endpoints, credentials, .. } = &self.session;
+        let Session { endpoints, credentials, .. } = &self.session;
         let keys = stack.clouds.aws.as_ref().map(|place| {
             let (id, secret) = credentials.aws_keys(&place.account);
             (id, Secret::new(secret))
