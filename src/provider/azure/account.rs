@@ -134,7 +134,8 @@ fn target<'a>(cloud: &'a Azure, call: &str, id: &CloudId) -> Result<Target<'a>, 
     }
 }
 
-/// The account in a final state, live or deleted, with its keys if they are wanted: side by side, one round trip deep.
+/// The account in a final state, live or deleted, with its keys if they are wanted: side by side, one round trip deep
+/// where there is one, two where there is none.
 async fn find(
     cloud: &Azure,
     target: &Target<'_>,
@@ -158,7 +159,12 @@ async fn find(
             }
             return Ok(Some(live));
         }
-        let deleted = deleted?;
+        let deleted = match deleted? {
+            // One whose deletion ended between the two looks is in neither: only a look that begins after the live
+            // one is gone says that there is none.
+            None => get_deleted(cloud, target, location).await?,
+            found => found,
+        };
         return Ok(deleted.map(|account| live(target.path(), &target.group, &target.name, account, true)));
     }
     Err(ours(ErrorKind::Conflict, READ, format!("{} is still being changed by someone else", target.path())))

@@ -43,6 +43,22 @@ struct Clients {
     cognitive: cognitive::Client,
 }
 
+impl Clients {
+    /// Both clients of one endpoint.
+    fn over(url: Url, network: Arc<dyn HttpClient>, token: Option<&Secret>) -> Result<Self, CloudError> {
+        let credential = credentials::credential(token, &network)?;
+        let transport: Arc<dyn HttpClient> = Arc::new(Transport(network));
+        let cognitive = cognitive::Client::builder(Arc::clone(&credential))
+            .endpoint(url.clone())
+            .scopes(&[SCOPE])
+            .retry(RetryOptions::none())
+            .transport(TransportOptions::new(Arc::clone(&transport)))
+            .build()
+            .map_err(|error| ours(ErrorKind::Invalid, "endpoint", errors::chain(&error)))?;
+        Ok(Self { arm: Arm::new(url, &transport, credential), cognitive })
+    }
+}
+
 impl Azure {
     /// Touches no network.
     pub(crate) fn new(place: AzurePlace, access: AzureAccess) -> Self {
@@ -113,16 +129,7 @@ impl Azure {
         // Real credentials never travel in the clear.
         let dummy = Secret::new("mcm");
         let token = self.access.token.as_ref().or(plain.then_some(&dummy));
-        let credential = credentials::credential(token, &network)?;
-        let transport: Arc<dyn HttpClient> = Arc::new(Transport(network));
-        let cognitive = cognitive::Client::builder(Arc::clone(&credential))
-            .endpoint(url.clone())
-            .scopes(&[SCOPE])
-            .retry(RetryOptions::none())
-            .transport(TransportOptions::new(Arc::clone(&transport)))
-            .build()
-            .map_err(|error| ours(ErrorKind::Invalid, "endpoint", errors::chain(&error)))?;
-        Ok(Clients { arm: Arm::new(url, &transport, credential), cognitive })
+        Clients::over(url, network, token)
     }
 
     /// Registers a resource provider, as a new subscription needs it once, and waits until that is done.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::arm::{Arm, Ask};
 use super::wire::Transport;
-use super::{credentials, errors, names};
-use crate::model::{CloudError, CloudId, ErrorKind, Secret};
+use super::{Azure, AzureAccess, AzurePlace, Clients, OnceLock, credentials, errors, kind, names};
+use crate::model::{CloudError, CloudId, ErrorKind, Read, ResourceType, Secret, Value};
 
 /// An answer to be played back: status, headers, body; status 0 breaks the connection.
 type Scene = (u16, Vec<(&'static str, String)>, Json);
@@ -254,6 +254,33 @@ fn ids_are_read_in_any_case_and_never_trusted() {
         assert_eq!(parse(bad).unwrap_err().kind, ErrorKind::Invalid, "{bad}");
     }
     assert_eq!(parse("/subscriptions/other/resourceGroups/g").unwrap_err().kind, ErrorKind::WrongAccount);
+}
+
+/// A deletion that ends between the look at the live accounts and the one at the deleted ones is not missed.
+#[tokio::test]
+async fn an_account_on_its_way_to_the_deleted_ones_is_found() {
+    const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+    let id = names::account_id(SUBSCRIPTION, "g", "n");
+    let deleted = json!({ "id": id, "name": "n", "location": "westeurope", "kind": "ComputerVision", "properties": {} });
+    for (third, found) in [((200, Vec::new(), deleted), true), (refusal(404, "ResourceNotFound"), false)] {
+        let both = refusal(404, "ResourceNotFound");
+        let stage = stage([both.clone(), both, third]);
+        let place = AzurePlace {
+            subscription: SUBSCRIPTION.to_owned(),
+            resource_group: "g".to_owned(),
+            location: "westeurope".to_owned(),
+            endpoint: None,
+        };
+        let network: Arc<dyn HttpClient> = Arc::<Script>::clone(&stage.script);
+        let clients = Clients::over(Url::parse(HOST).unwrap(), network, Some(&Secret::new("t")));
+        let azure = Azure { place, access: AzureAccess::default(), clients: OnceLock::from(clients) };
+        let desired = [("location".to_owned(), Value::from("westeurope"))].into_iter().collect();
+        let (ty, id) = (ResourceType::new("Microsoft.CognitiveServices/accounts"), CloudId(id.clone()));
+        let read = Read { ty: &ty, id: &id, desired: Some(&desired), secrets: false };
+        let live = kind(&ty).unwrap().read(&azure, read).await.unwrap();
+        assert_eq!(live.is_some(), found);
+        assert_eq!(stage.sent().len(), 3, "{:?}", stage.sent());
+    }
 }
 
 /// What an environment leads to: nothing, a credential, or an explanation.
