@@ -85,9 +85,13 @@ const PARTS: &str = r#"{
               "CustomOriginConfig": { "OriginProtocolPolicy": "https-only" }
             }
           ],
-          "DefaultCacheBehavior": { "TargetOriginId": "site", "ViewerProtocolPolicy": "redirect-to-https" },
+          "DefaultCacheBehavior": {
+            "TargetOriginId": "site", "ViewerProtocolPolicy": "redirect-to-https",
+            "CachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6"
+          },
           "CacheBehaviors": [{
             "PathPattern": "/api/*", "TargetOriginId": "api", "ViewerProtocolPolicy": "https-only",
+            "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
             "AllowedMethods": ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
           }]
         }

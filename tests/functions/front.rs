@@ -1,5 +1,7 @@
 //! A distribution in front of an HTTP API: what its function is told, and which of its answers are kept.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value as Json, json};
 
 use super::{ACCOUNT, Scene, edge};
@@ -13,8 +15,10 @@ const ALL: &str = "<OriginRequestPolicyId>216adef6-5c7f-47e4-b989-5492eafa07d3</
 
 /// Makes a distribution in front of a host.
 async fn distribution(scene: &Scene, host: &str, behaviour: &str, more: &str) -> Reply {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let reference = NEXT.fetch_add(1, Ordering::Relaxed);
     let config = format!(
-        "<DistributionConfig><CallerReference>{behaviour}{more}</CallerReference><Comment/><Enabled>true</Enabled>{more}\
+        "<DistributionConfig><CallerReference>{reference}</CallerReference><Comment/><Enabled>true</Enabled>{more}\
          <Origins><Quantity>1</Quantity><Items><Origin><Id>a</Id><DomainName>{host}</DomainName><OriginPath></OriginPath>\
          <CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort><OriginProtocolPolicy>https-only\
          </OriginProtocolPolicy></CustomOriginConfig></Origin></Items></Origins><DefaultCacheBehavior><TargetOriginId>a\

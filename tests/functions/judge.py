@@ -49,7 +49,9 @@ def role(name, service):
     return iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 
 
+basic = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 runner, stranger = role("boto", "lambda.amazonaws.com"), role("stranger", "ec2.amazonaws.com")
+iam.attach_role_policy(RoleName="boto", PolicyArn=basic)
 code = {"ZipFile": open(ARCHIVE, "rb").read()}
 wanted = {"FunctionName": "boto", "Runtime": "provided.al2023", "Handler": "bootstrap", "Code": code, "Architectures": [ARCHITECTURE], "Timeout": 1}
 refused("InvalidParameterValueException", functions.create_function, **wanted, Role=stranger)

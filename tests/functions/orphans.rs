@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use mcm::sandbox::Credentials;
 use serde_json::{Value as Json, json};
 
-use super::{ACCOUNT, archive, bootstrap, eventually, form, function, logs, trust};
+use super::{ACCOUNT, archive, attach, bootstrap, eventually, form, function, logs, trust};
 use crate::support::sign::Signer;
 
 #[cfg(target_os = "linux")]
@@ -68,7 +68,9 @@ async fn serve_with_role(command: &str, folder: &Path) -> (Child, Signer) {
         ("AssumeRolePolicyDocument", &trust),
     ]);
     let kind = [("content-type", "application/x-www-form-urlencoded")];
-    aws.send("iam", "POST", "/", &kind, role).await;
+    for call in [role, attach("AttachRolePolicy", "runner")] {
+        aws.send("iam", "POST", "/", &kind, call).await;
+    }
     (sandbox, aws)
 }
 

@@ -6,6 +6,7 @@ use aws_sdk_lambda::primitives::Blob;
 use mcm::sandbox::{Fault, Traffic, Trouble};
 
 use super::deploy::{Lab, versions};
+use crate::support::zip;
 
 /// A function with a secret, and a step behind its release that can be made to fail.
 const STACK: &str = r#"
@@ -19,7 +20,10 @@ clouds:
 resources:
   role:
     type: AWS::IAM::Role
-    properties: { RoleName: lab, AssumeRolePolicyDocument: TRUST }
+    properties:
+      RoleName: lab
+      AssumeRolePolicyDocument: TRUST
+      ManagedPolicyArns: ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]
   late:
     type: AWS::IAM::Role
     dependsOn: [echo]
@@ -111,7 +115,7 @@ async fn a_release_that_is_undone_leads_back_to_what_it_was() {
     let lambda = lab.lambda();
     let code = lambda.get_function().function_name("lab-echo").send().await.unwrap();
     let deployed = code.configuration().unwrap().code_sha256().unwrap().to_owned();
-    let own = Blob::new(b"PK\x03\x04bootstrap".to_vec());
+    let own = Blob::new(zip(b"something else"));
     lambda.update_function_code().function_name("lab-echo").zip_file(own).send().await.unwrap();
     lab.ready().await;
     let failed = lab.mcm(&["apply", "--auto-approve"], &["edition=three"]).await.exits(5);
