@@ -303,10 +303,10 @@ mod tests {
         let mark = folder.path().join("alive");
         let mut command = Command::new("sh");
         // The child of the shell writes again and again, and would for a minute.
-        let script = "(for i in $(seq 600); do date +%N > \"$0\"; sleep 0.1; done) & wait";
+        let script = "(for i in $(seq 600); do date +%N >> \"$0\"; sleep 0.1; done) & wait";
         command.arg("-c").arg(script).arg(&mark);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let ended = run(command, Duration::from_secs(1), |_| {}).await.unwrap();
+        let ended = run(command, Duration::from_secs(2), |_| {}).await.unwrap();
         assert!(matches!(ended, Ended::TooLate));
         let written = std::fs::read(&mark).unwrap();
         assert!(!written.is_empty());

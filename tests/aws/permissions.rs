@@ -65,7 +65,10 @@ impl Scene {
     }
 
     async fn bucket_policy(&self, statement: &Json) {
-        let policy = document(statement);
+        self.put_policy(document(statement)).await;
+    }
+
+    async fn put_policy(&self, policy: String) {
         let sum = md5(&policy);
         self.admin.send("s3", "PUT", "/things?policy=", &[("content-md5", &sum)], policy).await.good();
     }
@@ -291,7 +294,7 @@ async fn a_web_site_is_asked_without_tls() {
     deny["Effect"] = json!("Deny");
     deny["Condition"] = json!({ "Bool": { "aws:SecureTransport": "false" } });
     let both = json!({ "Version": "2012-10-17", "Statement": [public, deny] }).to_string();
-    scene.admin.send("s3", "PUT", "/things?policy=", &[], both).await.good();
+    scene.put_policy(both).await;
     assert_eq!((ask().await, object().await), (403, 200));
     scene.session.close().await;
 }

@@ -46,6 +46,11 @@ resources:
         Version: \"2012-10-17\"
         Statement:
           - { Effect: Allow, Principal: { AWS: \"arn:aws:iam::123456789012:root\" }, Action: \"sts:AssumeRole\" }
+      Policies:
+        - PolicyName: assume
+          PolicyDocument:
+            Version: \"2012-10-17\"
+            Statement: { Effect: Allow, Action: \"sts:AssumeRole\", Resource: \"*\" }
   iam-api: { type: serviceusage.googleapis.com/Service, properties: { name: iam.googleapis.com } }
   sts-api: { type: serviceusage.googleapis.com/Service, properties: { name: sts.googleapis.com } }
   credentials-api:

@@ -121,6 +121,18 @@ impl Check<'_> {
         }
     }
 
+    /// A run that has nothing to delete goes back when it fails, and leaves nothing in place as if there were no way.
+    pub fn goes_back(&mut self, ran: &Ran, scenario: &Scenario) {
+        let End::Ran(Some(Outcome::Stuck { kept, .. })) = &ran.end else { return };
+        let goes = scenario.before.keys().any(|key| !scenario.after.contains_key(key));
+        if goes || scenario.doing != Doing::Apply || !scenario.begins_afresh() {
+            return;
+        }
+        if let Some(kept) = kept.iter().find(|kept| kept.why.starts_with("deletions have begun")) {
+            self.fail("pivot", format!("nothing is to be deleted, and {} was left: {}", kept.address, kept.why));
+        }
+    }
+
     /// Who says that everything is as it was has not put an empty thing in the place of a full one.
     pub fn nothing_lost(&mut self, scenario: &Scenario, life: &Life) {
         let before = scenario.start.clouds.world(|world| irreplaceable(world));

@@ -104,6 +104,11 @@ impl Scenario {
         }
     }
 
+    /// Whether there is no unfinished run at its beginning.
+    pub fn begins_afresh(&self) -> bool {
+        !["rollback", "recovery"].contains(&self.name)
+    }
+
     /// Every mishap at every point.
     pub fn mishaps(&self) -> Vec<Mishap> {
         let requests = self.points.iter().enumerate();
@@ -170,6 +175,7 @@ impl Scenario {
         check.watch("disturbed", &ran);
         check.bounded(&ran, self, mishap);
         check.passes(&ran, self);
+        check.goes_back(&ran, self);
         *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
         if !life.clouds.world(give_back) {
             check.fail("foreign", "somebody else's role was touched".to_owned());
