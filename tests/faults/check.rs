@@ -129,7 +129,10 @@ impl Check<'_> {
             return;
         }
         if let Some(kept) = kept.iter().find(|kept| kept.why.starts_with("deletions have begun")) {
-            self.fail("pivot", format!("nothing is to be deleted, and {} was left: {}", kept.address, kept.why));
+            self.fail(
+                "pivot",
+                format!("nothing is to be deleted, and {} was left: {}", kept.address, kept.why),
+            );
         }
     }
 

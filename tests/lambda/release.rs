@@ -126,6 +126,15 @@ async fn a_release_that_is_undone_leads_back_to_what_it_was() {
     let back = lambda.update_function_code().function_name("lab-echo").s3_bucket(&key.0).s3_key(&key.1);
     back.send().await.unwrap();
     lab.ready().await;
+    let set = |text: &str| lambda.update_function_configuration().function_name("lab-echo").description(text);
+    set("by hand").send().await.unwrap();
+    lab.ready().await;
+    let failed = lab.mcm(&["apply", "--auto-approve"], &["edition=three"]).await.exits(5);
+    let told = "`Description` of the function lab-echo is not what was deployed";
+    assert!(failed.err.contains(told), "{}", failed.err);
+    assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2"]));
+    set("").send().await.unwrap();
+    lab.ready().await;
 
     // A secret alone is another release, too, and its undoing. But what CloudFormation held before is known to no one.
     // (Where CloudFormation itself takes the change back, it does know.)

@@ -2,14 +2,16 @@
 //!
 //! The function's stack makes the alias and changes the code behind `$LATEST`, which nobody calls. A release publishes
 //! that as a version, calls the version with the smoke test's event, and only then lets the alias lead to it: a version
-//! that fails is deleted, and visitors never met it. Code that somebody has put behind `$LATEST` by hand is not published:
-//! Lambda is told the digest of the archive that was deployed. Undoing a release leads the alias back to the version before.
+//! that fails is deleted, and visitors never met it. What somebody has changed behind `$LATEST` by hand, code or settings, is
+//! not published: the settings are compared with the template's, and Lambda is told their revision and the digest of the
+//! archive that was deployed. Undoing a release leads the alias back to the version before.
 //!
 //! What is released is told by the alias's description (`told`): our mark, and a digest over everything that the function
 //! is made of, for each of the latest versions. Such a digest never leaves the cloud: a plan and a journal name the version
 //! alone. An alias without a mark was released by no one yet, and counts as absent. Earlier versions stay, so that
 //! everything can be undone; once a run is over, those long past are deleted (`prune`).
 
+mod latest;
 mod prune;
 mod smoke;
 mod told;
@@ -21,6 +23,7 @@ use async_trait::async_trait;
 use aws_sdk_lambda::operation::get_alias::GetAliasOutput;
 use aws_sdk_lambda::types::State;
 use aws_sdk_s3::types::ChecksumMode;
+use futures::try_join;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep};
@@ -96,6 +99,7 @@ struct Properties {
 const OUTDATED: &str = "Outdated";
 
 const READ: &str = "lambda:GetAlias";
+const CONFIGURATION: &str = "lambda:GetFunctionConfiguration";
 const PUBLISH: &str = "lambda:PublishVersion";
 const LEAD: &str = "lambda:UpdateAlias";
 /// A version is ready within seconds.
@@ -214,10 +218,14 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
     let lambda = aws.lambda().await?;
     let name = &desired.function;
     let mark = owner.to_text();
-    let archive = archive(aws, &desired.configuration).await?;
+    let send = || lambda.get_function_configuration().function_name(name).send();
+    let (latest, archive) = try_join!(aws.read(CONFIGURATION, send), archive(aws, &desired.configuration))?;
+    if let Some(setting) = latest::differs(&desired.configuration, &latest) {
+        return Err(edited(name, &setting));
+    }
     let send = || {
         let call = lambda.publish_version().function_name(name).description(&mark);
-        call.set_code_sha256(archive.clone()).send()
+        call.set_code_sha256(archive.clone()).set_revision_id(latest.revision_id.clone()).send()
     };
     let made = aws.put(PUBLISH, send).await.map_err(|error| changed(name, error))?;
     let is_ours = made.description() == Some(mark.as_str());
@@ -225,7 +233,7 @@ async fn publish(aws: &Aws, desired: &Properties, owner: &Owner) -> Result<(Stri
     let began = Instant::now();
     loop {
         let send = || lambda.get_function_configuration().function_name(name).qualifier(&version).send();
-        let found = aws.read("lambda:GetFunctionConfiguration", send).await?;
+        let found = aws.read(CONFIGURATION, send).await?;
         match found.state() {
             Some(State::Pending) => {}
             Some(State::Failed) => {
@@ -263,6 +271,16 @@ fn changed(function: &str, error: CloudError) -> CloudError {
          --function-name {function}`, and put the deployed code back (`aws lambda update-function-code`)"
     );
     error.hinting(hint)
+}
+
+/// What is behind `$LATEST` is set in another way than the template says.
+fn edited(function: &str, setting: &str) -> CloudError {
+    let message = format!("`{setting}` of the function {function} is not what was deployed");
+    let hint = format!(
+        "somebody has changed it since: look at it with `aws lambda get-function-configuration --function-name {function}`, \
+         and put back what the stack says (`aws lambda update-function-configuration`)"
+    );
+    refusal(PUBLISH, ErrorKind::Invalid, message).hinting(hint)
 }
 
 async fn lead(aws: &Aws, desired: &Properties, version: &str, told: &Told) -> Result<(), CloudError> {

@@ -21,7 +21,7 @@ const ROOM: usize = 256;
 /// In place of a mark, where no one releases any more.
 const NO_ONE: &str = "-";
 /// The part of a configuration that nobody may guess from its seal.
-const SECRETS: &str = "Secrets";
+pub(super) const SECRETS: &str = "Secrets";
 
 /// What is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
