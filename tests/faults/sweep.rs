@@ -134,7 +134,7 @@ impl Scenario {
 
     /// One try, with everything that must hold after it.
     ///
-    /// Where it is to be deep, what comes after a rollback has to converge too.
+    /// Where it is to be deep, what comes after a rollback has to converge too, and an apply after a destroy.
     pub async fn attempt(
         &self,
         mishap: &Mishap,
@@ -145,6 +145,8 @@ impl Scenario {
         let (life, ran, mut check) = self.strike(mishap, mutant, tally).await;
         if self.doing != Doing::Destroy {
             self.reverse(&life, &ran, deep, &mut check, tally).await;
+        } else if deep {
+            self.regret(&life, &mut check).await;
         }
         self.converge(&life, &mut check).await;
         check.secrets(&life);
@@ -317,6 +319,21 @@ impl Scenario {
         if deep {
             self.converge(&life, check).await;
         }
+    }
+
+    /// Who did not mean to destroy it applies: everything is there again.
+    async fn regret(&self, life: &Life, check: &mut Check<'_>) {
+        let life = life.fork();
+        let ran = life.run(Job::Apply(&self.stack)).await;
+        check.watch("regretting", &ran);
+        if !matches!(ran.end, End::Ran(Some(Outcome::Applied { .. }))) {
+            if !check.may_refuse(&ran.end) {
+                check.fail("regret", format!("an apply after it ended with {:?}", ran.end));
+            }
+            return;
+        }
+        let found = life.clouds.world(|world| image(world));
+        check.same("regret", &self.before, &found, "applied after it");
     }
 
     /// One plain run converges; one more has nothing to do.
