@@ -12,6 +12,7 @@ use crate::support::zip;
 const STACK: &str = r#"
 stack: lab
 variables:
+  note: { type: string, default: hello }
   edition: { type: string, default: one }
   policy: { type: string, default: AmazonS3ReadOnlyAccess }
   token: { type: string, sensitive: true }
@@ -38,7 +39,7 @@ functions:
     role: ${role}
     environment: { EDITION: "${var.edition}" }
     secrets: { TOKEN: "${var.token}" }
-    files: { note.txt: hello }
+    files: { note.txt: "${var.note}" }
 "#;
 
 const TRUST: &str = r#"{ Version: "2012-10-17", Statement: { Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" } }"#;
@@ -129,7 +130,7 @@ async fn a_release_that_is_undone_leads_back_to_what_it_was() {
     let set = |text: &str| lambda.update_function_configuration().function_name("lab-echo").description(text);
     set("by hand").send().await.unwrap();
     lab.ready().await;
-    let failed = lab.mcm(&["apply", "--auto-approve"], &["edition=three"]).await.exits(5);
+    let failed = lab.mcm(&["apply", "--auto-approve"], &["edition=two", "note=other"]).await.exits(5);
     let told = "`Description` of the function lab-echo is not what was deployed";
     assert!(failed.err.contains(told), "{}", failed.err);
     assert_eq!(lab.versions().await, versions("2", &["$LATEST", "1", "2"]));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{APPLY, Clouds, clouds_of, converges, told};
-use crate::cli::binary::{folder, run};
+use crate::cli::binary::{Ran, folder, mcm, run};
 
 const DESTROY: &[&str] = &["destroy", "--sandbox", "--auto-approve"];
 const SUBSCRIPTION: &str = "00000000-0000-4000-8000-000000000000";
@@ -53,6 +53,15 @@ resources:
 {resources}",
         endpoints.gcp, endpoints.azure
     ))
+}
+
+/// A run of the other stack, with what `mcm sandbox env` says of these clouds.
+fn real(clouds: &Clouds, other: &TempDir, arguments: &[&str]) -> Ran {
+    let credentials = &clouds.session.credentials;
+    let mut command = mcm(other.path());
+    command.env("CLOUDSDK_AUTH_ACCESS_TOKEN", credentials.gcp_token());
+    command.env("ARM_ACCESS_TOKEN", credentials.azure_token());
+    command.args(arguments).output().unwrap().into()
 }
 
 const REAL: &[&str] = &["apply", "--auto-approve"];
@@ -155,11 +164,11 @@ fn what_another_stack_made_is_not_touched() {
   b: { type: Microsoft.Resources/resourceGroups, properties: { name: trouble } }
 ";
     let other = another(&clouds, "trouble-project", SUBSCRIPTION, same);
-    run(other.path(), REAL).exits(0);
+    real(&clouds, &other, REAL).exits(0);
     let ran = run(home.path(), APPLY).exits(4);
     insta::assert_snapshot!("taken_gcp_azure", told(&ran));
     assert!(run(home.path(), &["state", "list", "--sandbox"]).exits(0).out.is_empty());
-    run(other.path(), &["plan", "--detailed-exitcode"]).exits(0);
+    real(&clouds, &other, &["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]
@@ -176,7 +185,7 @@ fn another_project_or_subscription_is_never_touched() {
         [("gcp", "quite-another", SUBSCRIPTION, 8), ("azure", "trouble-project", unknown, 4)]
     {
         let other = another(&clouds, project, subscription, resources);
-        let ran = run(other.path(), REAL).exits(code);
+        let ran = real(&clouds, &other, REAL).exits(code);
         insta::assert_snapshot!(format!("another_account_{name}"), told(&ran));
         assert!(!other.path().join(".mcm/state.json").exists());
     }
@@ -192,10 +201,10 @@ fn a_group_that_holds_something_is_not_destroyed() {
     properties: { name: trouble-eye, resourceGroup: trouble, kind: ComputerVision, sku: { name: S1 } }
 ";
     let other = another(&clouds, "trouble-project", SUBSCRIPTION, inside);
-    run(other.path(), REAL).exits(0);
+    real(&clouds, &other, REAL).exits(0);
     let ran = run(home.path(), DESTROY).exits(5);
     insta::assert_snapshot!("not_empty_azure", told(&ran));
-    run(other.path(), &["plan", "--detailed-exitcode"]).exits(0);
-    run(other.path(), &["destroy", "--auto-approve"]).exits(0);
+    real(&clouds, &other, &["plan", "--detailed-exitcode"]).exits(0);
+    real(&clouds, &other, &["destroy", "--auto-approve"]).exits(0);
     run(home.path(), DESTROY).exits(0);
 }
