@@ -5,19 +5,19 @@
 //! what every browser says of its requests and no page can take out: `Sec-Fetch-Site` and `Origin`; one whose name was
 //! pointed to this machine, by `Host`.
 
-use super::Request;
+use http::Request;
 
 /// What browsers say of where a request comes from (Fetch Metadata Request Headers, W3C).
 const FETCH_SITE: &str = "sec-fetch-site";
 
 /// Whether a request may have been sent by a page elsewhere, or bears the name of one.
-pub(super) fn is_strange(request: &Request) -> bool {
+pub(super) fn is_strange<B>(request: &Request<B>) -> bool {
     !names_this_machine(request) || is_of_a_page_elsewhere(request)
 }
 
 /// Whether the request's host is this machine: an address of the loopback, `localhost`, or a name below it. Others may
 /// be those of a web page whose name was pointed here. Programs may leave the host out, browsers cannot.
-pub(super) fn names_this_machine(request: &Request) -> bool {
+pub(super) fn names_this_machine<B>(request: &Request<B>) -> bool {
     let Some(host) = field(request, "host") else { return true };
     let name = name(host).to_ascii_lowercase();
     let bare = name.trim_matches(['[', ']']);
@@ -27,13 +27,13 @@ pub(super) fn names_this_machine(request: &Request) -> bool {
 }
 
 /// Whether the host is the loopback's own, and none of the names below `localhost`.
-pub(super) fn names_the_loopback(request: &Request) -> bool {
+pub(super) fn names_the_loopback<B>(request: &Request<B>) -> bool {
     let host = field(request, "host").unwrap_or_default();
     matches!(name(host), "127.0.0.1" | "localhost" | "[::1]")
 }
 
 /// Whether a browser says that a page of another address sends it.
-pub(super) fn is_of_a_page_elsewhere(request: &Request) -> bool {
+pub(super) fn is_of_a_page_elsewhere<B>(request: &Request<B>) -> bool {
     let site = field(request, FETCH_SITE);
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return true;
@@ -47,7 +47,7 @@ fn name(host: &str) -> &str {
     port.map_or(host, |(name, _)| name)
 }
 
-fn field<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+fn field<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
     request.headers().get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
@@ -55,10 +55,10 @@ fn field<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn request(fields: &[(&str, &str)]) -> Request {
+    fn request(fields: &[(&str, &str)]) -> Request<bytes::Bytes> {
         let request = fields
             .iter()
-            .fold(http::Request::builder(), |request, (name, value)| request.header(*name, *value));
+            .fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
         request.body(bytes::Bytes::new()).unwrap()
     }
 

@@ -2,7 +2,7 @@
 //! secret of the sandbox's folder, which its owner alone can read. No web page can know them, or guess.
 
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -30,15 +30,18 @@ impl Credentials {
     /// Those of a folder, made when they are first asked for. The folder is made if need be.
     pub fn of(folder: &Path) -> io::Result<Self> {
         files::folder(folder)?;
-        let path = folder.join(FILE);
+        let mut file = files::append(&folder.join(FILE))?;
+        // Who makes it first makes it for all: a server and `mcm sandbox env` may begin at the same moment.
+        file.lock()?;
         let mut text = Zeroizing::new(String::new());
-        files::append(&path)?.read_to_string(&mut text)?;
+        file.read_to_string(&mut text)?;
         let mut secret = Zeroizing::new([0; LENGTH]);
         if hex::decode_to_slice(text.trim(), secret.as_mut_slice()).is_ok() {
             return Ok(Self { secret });
         }
         getrandom::fill(secret.as_mut_slice()).map_err(io::Error::other)?;
-        files::replace(&path, hex::encode(secret.as_slice()).as_bytes())?;
+        file.set_len(0)?;
+        file.write_all(hex::encode(secret.as_slice()).as_bytes())?;
         Ok(Self { secret })
     }
 
@@ -71,5 +74,26 @@ pub const AZURE_PREFIX: &str = "mcm-sandbox-";
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Credentials(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_first_makes_the_secret_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let ask = || Credentials::of(folder.path()).unwrap().gcp_token();
+        let all: Vec<String> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+            asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(|token| *token == all[0]), "{all:?}");
+        assert_eq!(ask(), all[0]);
+        assert_ne!(Credentials::known().gcp_token(), all[0]);
+        // One that was cut off half-way is made anew.
+        std::fs::write(folder.path().join(FILE), "0123").unwrap();
+        assert_ne!(ask(), all[0]);
     }
 }

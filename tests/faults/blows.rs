@@ -33,6 +33,9 @@ pub enum Blow {
     Denied,
     /// Denied, and killed as soon as that is written down.
     DeniedAndKilled,
+    /// Denied, and so is everything else in this cloud from there on.
+    Revoked,
+    RevokedAndKilled,
     Late,
     PolicyEdited,
     RoleEdited,
@@ -79,6 +82,8 @@ const CHANGES: &[Blow] = &[
     Blow::Expired,
     Blow::Denied,
     Blow::DeniedAndKilled,
+    Blow::Revoked,
+    Blow::RevokedAndKilled,
     Blow::PolicyEdited,
     Blow::RoleEdited,
     Blow::NameTaken,
@@ -146,7 +151,7 @@ impl Blow {
             | Self::KilledAndStateLost
             | Self::KilledAndBothLost
             | Self::KilledAndEdited => Signal::Kill,
-            Self::Expired => Signal::All(point.cloud, what.clone()),
+            Self::Expired | Self::Revoked | Self::RevokedAndKilled => Signal::All(point.cloud, what.clone()),
             Self::PolicyEdited => Signal::Edit(edit_policy),
             Self::RoleEdited => Signal::Edit(edit_role),
             Self::NameTaken => Signal::Edit(take_name),
@@ -179,6 +184,8 @@ impl Blow {
             | Self::Expired
             | Self::Denied
             | Self::DeniedAndKilled
+            | Self::Revoked
+            | Self::RevokedAndKilled
             | Self::PolicyEdited
             | Self::RoleEdited
             | Self::NameTaken
@@ -224,11 +231,13 @@ impl Blow {
                 Cloud::Gcp => say(401, "UNAUTHENTICATED", false),
                 Cloud::Azure => say(401, "ExpiredAuthenticationToken", false),
             },
-            Self::Denied | Self::DeniedAndKilled => match point.cloud {
-                Cloud::Aws => say(403, "AccessDenied", false),
-                Cloud::Gcp => say(403, "PERMISSION_DENIED", false),
-                Cloud::Azure => say(403, "AuthorizationFailed", false),
-            },
+            Self::Denied | Self::DeniedAndKilled | Self::Revoked | Self::RevokedAndKilled => {
+                match point.cloud {
+                    Cloud::Aws => say(403, "AccessDenied", false),
+                    Cloud::Gcp => say(403, "PERMISSION_DENIED", false),
+                    Cloud::Azure => say(403, "AuthorizationFailed", false),
+                }
+            }
             Self::Late => Trouble::Late,
             Self::PolicyEdited | Self::RoleEdited | Self::NameTaken | Self::Stopped => {
                 Trouble::Delay { ms: 1 }

@@ -201,7 +201,7 @@ impl Scenario {
                 let (fault, signal) = blow.at(&self.points[*at]);
                 life.clouds.wire().set_faults(vec![fault]);
                 life.disk.begin(None);
-                if *blow == Blow::DeniedAndKilled {
+                if matches!(blow, Blow::DeniedAndKilled | Blow::RevokedAndKilled) {
                     life.disk.die_with(r#""entry":"failed""#);
                 }
                 let met = life.clouds.wire().met();

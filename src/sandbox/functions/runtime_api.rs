@@ -22,8 +22,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::group::Group;
-use crate::sandbox::Response;
 use crate::sandbox::aws::MOST_PAYLOAD;
+use crate::sandbox::{Response, browsers};
 
 /// What is a little larger is still read, to be refused.
 const MOST_BODY: usize = MOST_PAYLOAD + 64 * 1024;
@@ -131,6 +131,10 @@ async fn serve(listener: TcpListener, side: Arc<Side>) {
 }
 
 async fn answer(side: &Side, request: http::Request<Incoming>) -> Response {
+    // It is the function's own: a web page that has found the port gets no event and answers none.
+    if browsers::is_strange(&request) {
+        return status(403, "Forbidden");
+    }
     let path = request.uri().path().to_owned();
     let Some(rest) = path.strip_prefix("/2018-06-01/runtime/") else { return status(404, "NotFound") };
     let handled =

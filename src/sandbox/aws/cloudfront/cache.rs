@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::distribution::{Behaviour, Distribution};
 use super::policies;
-use crate::sandbox::{Record, Response, World};
+use crate::sandbox::{Record, Request, Response, World};
 
 /// A distribution keeps so many answers; the oldest goes.
 const MOST: usize = 1000;
-/// An answer that is kept, under `DISTRIBUTION/PATTERN PATH?QUERY`.
+/// An answer that is kept, under `DISTRIBUTION/PATTERN PATH?QUERY FIELDS`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) stored: Timestamp,
@@ -55,16 +55,17 @@ impl Kept {
     }
 }
 
-/// Where an answer is kept.
+/// Where an answer is kept: whatever counts for the policy has answers of its own.
 pub(super) fn key(
     distribution: &Distribution,
     behaviour: &Behaviour,
     path: &str,
-    query: Option<&str>,
+    request: &Request,
 ) -> String {
     let counts = policies::kept(behaviour).1;
-    let query = query.filter(|_| counts).unwrap_or_default();
-    format!("{}/{} {path}?{query}", distribution.id, behaviour.pattern)
+    let query = request.uri().query().filter(|_| counts).unwrap_or_default();
+    let fields = policies::counted(behaviour, request.headers());
+    format!("{}/{} {path}?{query}{fields}", distribution.id, behaviour.pattern)
 }
 
 /// What is kept, if it is still good.

@@ -32,11 +32,12 @@ pub struct Passing {
 
 impl Passing {
     fn new(distribution: &Distribution, behaviour: &Behaviour, request: &Request, path: &str) -> Self {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        // An answer to HEAD has no body that could be shown to others.
+        let reads = *request.method() == Method::GET;
         Self {
             distribution: distribution.id.clone(),
             path: path.to_owned(),
-            key: reads.then(|| cache::key(distribution, behaviour, path, request.uri().query())),
+            key: reads.then(|| cache::key(distribution, behaviour, path, request)),
             method: request.method().clone(),
             known: known(request).map(str::to_owned),
         }
@@ -78,7 +79,7 @@ pub(in super::super) fn handle(
         return finish(world, distribution, behaviour, error(403, why), "Error from cloudfront");
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let key = cache::key(distribution, behaviour, &path, request.uri().query());
+    let key = cache::key(distribution, behaviour, &path, request);
     if reads && let Some(kept) = cache::find(world, &key) {
         let told = if kept.status < 400 { "Hit from cloudfront" } else { "Error from cloudfront" };
         let age = world.now().duration_since(kept.stored).as_secs().to_string();
@@ -99,7 +100,7 @@ pub(in super::super) fn handle(
         told = "Error from cloudfront";
         replaced(world, distribution, fetched)
     };
-    if reads {
+    if *request.method() == Method::GET {
         keep(world, distribution, behaviour, &key, &path, &response);
     }
     let response = conditional(request.method(), known(request), response);

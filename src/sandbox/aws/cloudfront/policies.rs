@@ -138,6 +138,22 @@ pub(super) fn kept(behaviour: &Behaviour) -> ((u64, u64, u64), bool) {
     (policy.ttl_s, policy.query)
 }
 
+/// The cookies and header fields that count for the cache, as one text; empty where none does.
+pub(super) fn counted(behaviour: &Behaviour, fields: &HeaderMap) -> String {
+    let mut told = Told { query: false, cookies: false, headers: Vec::new() };
+    if let Some(legacy) = &behaviour.legacy {
+        (told.cookies, told.headers) = (legacy.cookies, legacy.headers.clone());
+    } else {
+        let policy = policy(behaviour);
+        told.cookies = policy.cookies;
+        told.headers.extend(policy.headers.iter().map(|name| (*name).to_owned()));
+    }
+    let counts = |name: &str| if name == "cookie" { told.cookies } else { told.names(name) };
+    fields.iter().filter(|(name, _)| counts(name.as_str())).fold(String::new(), |text, (name, value)| {
+        text + " " + name.as_str() + "=" + &String::from_utf8_lossy(value.as_bytes())
+    })
+}
+
 fn policy(behaviour: &Behaviour) -> &'static Cache {
     let named = behaviour.cache_policy.as_deref();
     CACHE.iter().find(|policy| Some(policy.id) == named).unwrap_or(&CACHE[0])
@@ -243,6 +259,12 @@ mod tests {
         );
         let all = "authorization content-type cookie user-agent x-own".to_owned();
         assert_eq!(told(disabled, Some(REQUEST[2].0), Method::GET), (true, all, me.clone()));
+        let counted = |cache: &str| {
+            counted(&Behaviour { cache_policy: Some(cache.to_owned()), ..Behaviour::default() }, &fields)
+        };
+        assert_eq!(counted(disabled), "");
+        // Two visitors with cookies of their own have answers of their own.
+        assert_eq!(counted(CACHE[3].id), " host=d1.cloudfront.net cookie=a=1");
         let whole = "authorization content-type cookie host user-agent x-own".to_owned();
         assert_eq!(told(disabled, Some(REQUEST[0].0), Method::GET), (true, whole, me));
     }
