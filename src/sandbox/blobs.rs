@@ -42,7 +42,7 @@ impl Blobs {
                 if path.exists() {
                     return Ok(());
                 }
-                files::replace(&path, content)
+                files::replace(&path, content).map(drop)
             }
         }
     }

@@ -42,6 +42,12 @@ pub(super) fn is_of_a_page_elsewhere<B>(request: &Request<B>) -> bool {
     field(request, "origin").is_some_and(|origin| origin.strip_prefix("http://") != Some(host))
 }
 
+/// Whether a browser says that a page sends it, of whatever address: what is served here has pages of its own, and
+/// anybody's.
+pub(super) fn is_of_a_page<B>(request: &Request<B>) -> bool {
+    field(request, "origin").is_some() || field(request, FETCH_SITE).is_some_and(|site| site != "none")
+}
+
 fn name(host: &str) -> &str {
     let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     port.map_or(host, |(name, _)| name)
@@ -56,9 +62,8 @@ mod tests {
     use super::*;
 
     fn request(fields: &[(&str, &str)]) -> Request<bytes::Bytes> {
-        let request = fields
-            .iter()
-            .fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
+        let request =
+            fields.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
         request.body(bytes::Bytes::new()).unwrap()
     }
 

@@ -18,15 +18,17 @@ pub fn append(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().read(true).append(true).create(true)).open(path)
 }
 
-/// Replaces a file's content whole, with mode 0600: a killed process leaves the old or the new.
-pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Replaces a file's content whole, with mode 0600: a killed process leaves the old or the new. The new file, open for
+/// appending.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let fresh = path.with_file_name(name);
-    let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&fresh)?;
+    let mut file = append(&fresh)?;
+    file.set_len(0)?;
     file.write_all(content)?;
-    drop(file);
-    std::fs::rename(&fresh, path)
+    std::fs::rename(&fresh, path)?;
+    Ok(file)
 }
 
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {

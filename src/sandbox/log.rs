@@ -128,9 +128,7 @@ impl Log {
             serde_json::to_writer(&mut text, &Line { random, accounts: None, changes: changes.into() })?;
             text.push(b'\n');
         }
-        let path = path(&self.folder);
-        files::replace(&path, &text)?;
-        self.file = files::append(&path)?;
+        self.file = files::replace(&path(&self.folder), &text)?;
         self.length = text.len() as u64;
         self.before = self.length;
         Ok(())

@@ -207,6 +207,7 @@ impl Session {
             Arc::new(Shared::new(Open { world, log: Some((log, lock)) }, options.latency, id.clone()));
         shared
             .admit(&options.accounts)
+            .await
             .map_err(|source| failed("recording the accounts".to_owned(), source))?;
 
         let (stop, stopped) = watch::channel(false);
@@ -246,6 +247,7 @@ impl Session {
         let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
         let path = options.data.join(DESCRIPTION);
         files::replace(&path, &text)
+            .map(drop)
             .map_err(|source| failed(format!("writing {}", path.display()), source))?;
         Ok(session)
     }

@@ -99,7 +99,8 @@ impl Shared {
     }
 
     /// Plays further accounts.
-    pub(super) fn admit(&self, accounts: &Accounts) -> io::Result<()> {
+    pub(super) async fn admit(&self, accounts: &Accounts) -> io::Result<()> {
+        let _turn = self.turn().await;
         let mut guard = self.lock();
         let Some(open) = guard.as_mut() else { return Err(io::ErrorKind::ConnectionAborted.into()) };
         let before = open.world.accounts().clone();
@@ -114,11 +115,12 @@ impl Shared {
     }
 
     /// Whether a request is a web page's that has no business here.
-    fn refuses(&self, cloud: Cloud, request: &Request) -> bool {
+    async fn refuses(&self, cloud: Cloud, request: &Request) -> bool {
         if !browsers::is_strange(request) {
             return false;
         }
         let here = browsers::names_this_machine(request);
+        let _turn = self.turn().await;
         let guard = self.lock();
         match (cloud, guard.as_ref()) {
             (Cloud::Aws, Some(open)) => !aws::is_for_pages(&open.world, request, here),
@@ -306,9 +308,9 @@ async fn answer(
     };
     let request = Request::from_parts(parts, body.to_bytes());
     if request.uri().path().starts_with("/_mcm/") {
-        return Ok(whole(control(shared, &request)));
+        return Ok(whole(control(shared, &request).await));
     }
-    if shared.refuses(cloud, &request) {
+    if shared.refuses(cloud, &request).await {
         let words = "The sandbox answers programs here, and no web pages of other addresses.\n";
         return Ok(whole(plain(StatusCode::FORBIDDEN, words)));
     }
@@ -392,8 +394,8 @@ fn half(response: Response) -> http::Response<Sent> {
 }
 
 /// Requests about the sandbox itself: `/_mcm/…`, which no cloud has.
-fn control(shared: &Shared, request: &Request) -> Response {
-    if !browsers::names_the_loopback(request) || browsers::is_of_a_page_elsewhere(request) {
+async fn control(shared: &Shared, request: &Request) -> Response {
+    if !browsers::names_the_loopback(request) || browsers::is_of_a_page(request) {
         return plain(StatusCode::FORBIDDEN, "control requests are for programs on this machine alone\n");
     }
     // Of a page's own requests this kind is asked about beforehand, and the answer is no.
@@ -406,7 +408,7 @@ fn control(shared: &Shared, request: &Request) -> Response {
             json(&serde_json::json!({ "id": shared.id, "process": std::process::id() }))
         }
         (&Method::POST, "/_mcm/admit") => match serde_json::from_slice::<Accounts>(request.body()) {
-            Ok(accounts) => match shared.admit(&accounts) {
+            Ok(accounts) => match shared.admit(&accounts).await {
                 Ok(()) => json(&serde_json::json!({})),
                 Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
             },
@@ -478,7 +480,13 @@ mod tests {
             tokio::spawn(async move { shared.act(|_| ()).await })
         });
         let others = others.collect::<Vec<_>>();
+        let (waiting, page) = (Arc::clone(&shared), http::Request::builder().header("origin", "null"));
+        let page = page.body(Bytes::new()).unwrap();
+        let refusing = tokio::spawn(async move { waiting.refuses(Cloud::Gcp, &page).await });
+        let waiting = Arc::clone(&shared);
+        let admitting = tokio::spawn(async move { waiting.admit(&Accounts::default()).await });
         tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!refusing.is_finished() && !admitting.is_finished());
         assert!(others.iter().all(|other| !other.is_finished()));
         let closing = Arc::clone(&shared);
         tokio::task::spawn_blocking(move || closing.close()).await.unwrap();
@@ -487,6 +495,8 @@ mod tests {
         for other in others {
             other.await.unwrap().unwrap().unwrap();
         }
+        assert!(refusing.await.unwrap());
+        admitting.await.unwrap().unwrap();
         shared.close();
         assert!(shared.act(|_| ()).await.is_none());
     }

@@ -154,6 +154,9 @@ impl Runner {
             ));
         };
         let _alone = self.starting.lock().await;
+        if self.lifelines.is_closed() {
+            return Err(Failure::new("Runtime.Unknown", "the sandbox is closed"));
+        }
         let root = self.folder.join(&invocation.code);
         let unpacking = (code, root.clone(), invocation.architecture.clone());
         let unpacked = tokio::task::spawn_blocking(move || {

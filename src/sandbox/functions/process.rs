@@ -11,7 +11,7 @@ use std::io::{self, PipeWriter, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -35,28 +35,49 @@ const MARK: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
 /// The lifelines of all processes.
 #[derive(Debug, Default)]
 pub(super) struct Lifelines {
-    held: Mutex<HashMap<u64, (Arc<Group>, ChildStdin)>>,
+    held: Mutex<Held>,
     next: AtomicU64,
 }
 
+/// Those that are held, until all are cut.
+#[derive(Debug, Default)]
+struct Held {
+    lines: HashMap<u64, (Arc<Group>, ChildStdin)>,
+    closed: bool,
+}
+
 impl Lifelines {
-    /// Ends every process.
+    /// Ends every process, and each that begins later.
     pub(super) fn cut_all(&self) {
-        let all = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        for (group, _) in all.values() {
+        let mut held = self.held();
+        held.closed = true;
+        for (group, _) in std::mem::take(&mut held.lines).values() {
             group.kill();
         }
     }
 
+    /// Whether all were cut.
+    pub(super) fn is_closed(&self) -> bool {
+        self.held().closed
+    }
+
     fn hold(&self, group: &Arc<Group>, line: ChildStdin) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let held = (Arc::clone(group), line);
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(id, held);
+        let mut held = self.held();
+        if held.closed {
+            group.kill();
+        } else {
+            held.lines.insert(id, (Arc::clone(group), line));
+        }
         id
     }
 
     fn release(&self, id: u64) -> Option<ChildStdin> {
-        Some(self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)?.1)
+        Some(self.held().lines.remove(&id)?.1)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

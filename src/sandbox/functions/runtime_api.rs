@@ -10,6 +10,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Plain, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -115,7 +116,12 @@ impl Drop for RuntimeApi {
 
 async fn serve(listener: TcpListener, side: Arc<Side>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: not a reason to end, but one to wait a little.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
         while connections.try_join_next().is_some() {}
         let side = Arc::clone(&side);
         connections.spawn(async move {

@@ -165,7 +165,10 @@ mod tests {
         let large = format!("size([\"x\"]{}) > 0", ".map(a, a+a)".repeat(300));
         let wide = (0..40).fold("['a']".to_owned(), |inner, n| format!("{inner}.map(z{n}, [z{n},z{n}])"));
         let long = "'b'".to_owned() + &".replace('b', 'bbbbbbbbbb')".repeat(10);
-        for costly in [slow("all", "true"), slow("exists", "false"), large, wide, long] {
+        let same = (0..100).fold("true".to_owned(), |inner, _| format!("{inner} && [b, b] == [b, b]"));
+        let compared = format!("{numbers}.map(a, {numbers}).all(b, {numbers}.all(c, {same}))");
+        let texts = format!("'{}'.replace('b', '{}')", "b".repeat(1900), "b".repeat(1900));
+        for costly in [slow("all", "true"), slow("exists", "false"), large, wide, long, compared, texts] {
             let told = evaluate(&costly, &[]).unwrap_err();
             assert!(told.contains("takes too much"), "{told}");
         }

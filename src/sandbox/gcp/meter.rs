@@ -12,6 +12,19 @@ use cel::{Context, ExecutionError, FunctionContext, IdedExpr, Value};
 
 /// All values that an expression makes on its way weigh no more: one for each, and one for each letter or element.
 const MOST: usize = 100_000;
+/// A text has no more letters: as many as an expression. What one of them is put into, for each letter of another, is
+/// made before it is weighed.
+const LONGEST: usize = 4096;
+/// What costs as much as its operands are large.
+const COMPARISONS: [&str; 7] = [
+    operators::EQUALS,
+    operators::NOT_EQUALS,
+    operators::LESS,
+    operators::LESS_EQUALS,
+    operators::GREATER,
+    operators::GREATER_EQUALS,
+    operators::IN,
+];
 /// What weighs a value. No expression can name it: `@` begins no word of the language.
 const WEIGH: &str = "@weigh";
 
@@ -46,6 +59,10 @@ fn walk(expression: &mut IdedExpr) {
         Expr::Call(call) => {
             call.target.iter_mut().for_each(|target| walk(target));
             call.args.iter_mut().for_each(walk);
+            if COMPARISONS.contains(&call.func_name.as_str()) {
+                // What is compared is looked at letter by letter, each time.
+                call.args.iter_mut().for_each(weighed);
+            }
             let first = call.args.first().map(|first| &first.expr);
             // The sums of a loop itself grow by what is weighed already.
             let gathers = matches!(first, Some(Expr::Ident(name)) if name.starts_with('@'));
@@ -118,6 +135,7 @@ fn weight(value: &Value) -> usize {
         Value::Map(map) => {
             map.map.iter().fold(1, |sum, (name, item)| sum.saturating_add(key(name) + weight(item)))
         }
+        Value::String(text) if text.len() > LONGEST => MOST + 1,
         Value::String(text) => 1 + text.len(),
         Value::Bytes(bytes) => 1 + bytes.len(),
         _ => 1,

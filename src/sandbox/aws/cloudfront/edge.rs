@@ -220,7 +220,8 @@ fn keep(
     } else {
         cache::seconds(behaviour, response.headers())
     };
-    if seconds > 0 {
+    // A part, or the word that the viewer has it already, is no answer for others.
+    if seconds > 0 && !matches!(status, 206 | 304) {
         cache::put(world, key, Kept::new(world.now(), seconds, path, response), response.body());
     }
 }
@@ -239,7 +240,7 @@ fn conditional(method: &Method, known: Option<&str>, mut response: Response) -> 
     if same && response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Bytes::new();
-    } else if *method == Method::HEAD {
+    } else if *method == Method::HEAD && !response.body().is_empty() {
         let length = response.body().len().to_string();
         *response.body_mut() = Bytes::new();
         set(response.headers_mut(), "content-length", &length);

@@ -104,6 +104,9 @@ const ALWAYS: [&str; 16] = [
     "warning",
 ];
 
+/// What a distribution answers itself when it is read: what it keeps is whole.
+const OWN: [&str; 4] = ["if-modified-since", "if-none-match", "if-range", "range"];
+
 const fn cache(
     id: &'static str,
     ttl_s: (u64, u64, u64),
@@ -131,6 +134,10 @@ pub(super) fn is_response(id: &str) -> bool {
 
 /// Seconds that answers are kept, least, usual and most; and whether each query has an answer of its own.
 pub(super) fn kept(behaviour: &Behaviour) -> ((u64, u64, u64), bool) {
+    if behaviour.legacy.as_ref().is_some_and(|legacy| legacy.headers.iter().any(|name| name == "*")) {
+        // Where everything counts, nothing is kept.
+        return ((0, 0, 0), true);
+    }
     if let Some(ttl_s) = behaviour.ttl_s {
         return (ttl_s, behaviour.legacy.as_ref().is_some_and(|legacy| legacy.query));
     }
@@ -205,6 +212,7 @@ impl Told {
             let kept = match name.as_str() {
                 "cookie" => self.cookies,
                 "authorization" => !reads || self.names("authorization"),
+                name if reads && OWN.contains(&name) => false,
                 name => ALWAYS.contains(&name) || self.names(name),
             };
             if kept {
