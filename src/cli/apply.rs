@@ -80,9 +80,21 @@ impl Apply {
                     .hint("leave --sandbox (or MCM_SANDBOX) out, or make the plan with it");
             return Err(Failure::refused(diagnostic));
         }
+        let given = self.variables.given();
+        if let Some((name, then, now)) = saved.other(&given) {
+            let name = crate::ui::text::line(&name).into_owned();
+            let diagnostic = Diagnostic::error(format!("this plan was made with another value of `{name}`"))
+                .detail(format!(
+                    "{} then, {} now",
+                    crate::ui::text::quoted(&then),
+                    crate::ui::text::quoted(&now)
+                ))
+                .hint(format!("leave `--var {name}` out, or make the plan anew with it"));
+            return Err(Failure::refused(diagnostic));
+        }
         let job = Job {
             workspace: saved.workspace(file)?,
-            variables: saved.given(self.variables.given()),
+            variables: saved.given(given),
             request: saved.request(),
             options: self.run,
             command: command_of(saved.plan.mode),

@@ -75,7 +75,7 @@ impl Invoke {
                 Failure::clouds(std::iter::once((format!("{function} could not be called"), &error)))
             })?;
             reach.close().await;
-            for line in answered.log.lines() {
+            for line in answered.log.replace('\t', "  ").lines() {
                 ui::print::notice(&ui::text::line(line));
             }
             let body = String::from_utf8_lossy(&answered.body);

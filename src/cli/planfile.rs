@@ -145,6 +145,16 @@ impl PlanFile {
         now.into_iter().chain(saved).collect()
     }
 
+    /// A variable that a flag sets to something else now: its name, what it was, what it is to be.
+    pub(super) fn other(&self, now: &[Given]) -> Option<(String, String, String)> {
+        now.iter().find_map(|given| {
+            let Given::Flag(text) = given else { return None };
+            let (name, now) = text.split_once('=')?;
+            let then = self.variables.get(name)?.to_text();
+            (then != now).then(|| (name.to_owned(), then, now.to_owned()))
+        })
+    }
+
     /// The request it was made by.
     pub(super) fn request(&self) -> Request {
         Request {

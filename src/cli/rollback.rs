@@ -26,6 +26,9 @@ use crate::ui::{self, summary};
 pub(super) struct Rollback {
     /// The stack's folder or file [default: stack.yaml here]
     stack: Option<PathBuf>,
+    /// As `mcm apply` has it; here nothing is asked anyway
+    #[arg(long, hide = true)]
+    auto_approve: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,

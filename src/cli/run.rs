@@ -367,7 +367,10 @@ pub(super) async fn settle(
         () = signals.came() => {}
     }
     stop.request();
-    progress.say("Stopping: no further step starts; what is in flight is awaited. Once more leaves at once.");
+    progress.say(
+        "Stopping: no further step starts; what is in flight is awaited. Once more leaves at once; \
+         either way a plain `mcm apply` goes on, and `mcm rollback` goes back.",
+    );
     match tokio::time::timeout(SETTLE, running).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Failure::new(

@@ -188,10 +188,19 @@ mod proof {
                 service_account: to.clone(),
             };
             let tried = attempts(&world, &claim);
+            // Where the rightful one is refused, too, the same words say nothing of the others.
+            let of_all =
+                tried.iter().find(|tried| tried.who.may()).and_then(|tried| tried.outcome.clone().err());
             let told = tried.into_iter().map(|tried| Proof {
                 who: words(tried.who),
                 may: tried.who.may(),
-                outcome: tried.outcome.map_or_else(Outcome::KeptOut, |()| Outcome::LetIn),
+                outcome: match tried.outcome {
+                    Ok(()) => Outcome::LetIn,
+                    Err(why) if !tried.who.may() && of_all.as_ref() == Some(&why) => {
+                        Outcome::Untried { why: format!("refused, but as everybody is: {why}"), hint: None }
+                    }
+                    Err(why) => Outcome::KeptOut(why),
+                },
             });
             edge.proofs = told.collect();
         }

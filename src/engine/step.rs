@@ -126,7 +126,7 @@ async fn create(
                 return update(task, clouds, events, Some(&live)).await;
             }
             _ => {
-                settled(task, events, began, tries, error).await?;
+                settled(task, events, began, tries, error).await.map_err(|error| after(unclear, error))?;
                 tries += 1;
             }
         }
@@ -232,7 +232,7 @@ async fn update(
                 }
             }
             Err(error) => {
-                settled(task, events, began, tries, error).await?;
+                settled(task, events, began, tries, error).await.map_err(|error| after(unclear, error))?;
                 tries += 1;
             }
         }
@@ -292,7 +292,7 @@ async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
             continue;
         }
         if error.kind != ErrorKind::Unknown {
-            return Err(error);
+            return Err(after(unclear, error));
         }
         unclear += 1;
         match read(task, clouds).await.map_err(|blind| unseen(&error, blind))? {
@@ -314,7 +314,8 @@ async fn converged(task: &Task, clouds: &impl Provider, mut live: Live) -> Resul
         }
         sleep(pause(tries)).await;
         tries += 1;
-        live = read(task, clouds).await?.ok_or_else(|| vanished(task))?;
+        let shown = read(task, clouds).await.map_err(|error| after(1, error))?;
+        live = shown.ok_or_else(|| vanished(task))?;
     }
     Ok(live)
 }
@@ -356,6 +357,14 @@ fn unseen(error: &CloudError, blind: CloudError) -> CloudError {
     }
     let message = format!("{}; what became of it could not be read: {blind}", error.message);
     CloudError { message, ..error.clone() }
+}
+
+/// What is said after a change that got no clear answer, however clear it is, does not say that the change did not happen.
+fn after(unclear: u32, error: CloudError) -> CloudError {
+    if unclear == 0 || error.kind == ErrorKind::Credentials {
+        return error;
+    }
+    CloudError { kind: ErrorKind::Unknown, ..error }
 }
 
 fn vanished(task: &Task) -> CloudError {

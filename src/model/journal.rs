@@ -195,6 +195,8 @@ pub struct Deed {
     pub progress: Progress,
     /// The object as it was left, where that is known.
     pub wrote: Option<Image>,
+    /// Whether no outcome of it was ever heard: it may be on its way yet, whatever became of its undoing.
+    pub unheard: bool,
 }
 
 /// The runs that are not over, as one.
@@ -218,16 +220,21 @@ impl Deed {
         self.progress = match (self.progress, entry) {
             (Intended, Entry::Done { wrote, .. }) => {
                 self.wrote.clone_from(wrote);
+                self.unheard = false;
                 Done
             }
-            (Intended, Entry::Failed { untouched: true, .. }) => Untouched,
+            (Intended, Entry::Failed { untouched, .. }) => {
+                self.unheard = false;
+                if *untouched { Untouched } else { Failed }
+            }
             (Intended, Entry::Unclear { .. }) => Intended,
             // What was kept once may be tried again later.
             (Intended | Done | Failed | Untouched | Undoing, Entry::Undoing { .. }) => Undoing,
             (Undoing, Entry::Undone { .. }) => Undone,
             // It is as far as it was before: whoever asks again looks at what is live again.
             (Undoing, Entry::Kept { .. }) if self.wrote.is_some() => Done,
-            (Intended, Entry::Failed { untouched: false, .. }) | (Undoing, Entry::Kept { .. }) => Failed,
+            (Undoing, Entry::Kept { .. }) if self.unheard => Intended,
+            (Undoing, Entry::Kept { .. }) => Failed,
             (progress, entry) => {
                 let deed = self.intent.deed;
                 return Err(Misplaced(format!("step {deed} is {progress:?}, and `{entry:?}` cannot follow")));
@@ -247,7 +254,7 @@ impl Journal {
                     return Err(Misplaced(format!("step {} stands where another must", intent.deed)));
                 }
                 let intent = intent.as_ref().clone();
-                self.deeds.push(Deed { intent, progress: Progress::Intended, wrote: None });
+                self.deeds.push(Deed { intent, progress: Progress::Intended, wrote: None, unheard: true });
             }
             Entry::Done { deed, .. }
             | Entry::Failed { deed, .. }

@@ -18,16 +18,20 @@ pub fn diagnose(what: &str, error: &CloudError) -> Diagnostic {
         detail.push_str("\nrequest id: ");
         detail.push_str(&text::line(id));
     }
-    let diagnostic = Diagnostic::error(format!("{what}: {}", cause(error.kind))).detail(detail);
+    let diagnostic = Diagnostic::error(format!("{what}: {}", cause(error))).detail(detail);
     match error.hint.clone().or_else(|| way_out(error)) {
         Some(hint) => diagnostic.hint(text::block(&hint)),
         None => diagnostic,
     }
 }
 
-/// What a kind of error means, in a few words.
-pub fn cause(kind: ErrorKind) -> &'static str {
-    match kind {
+/// What an error means, in a few words.
+pub fn cause(error: &CloudError) -> &'static str {
+    // mcm's own judgement: the cloud refused nothing.
+    if error.code == "SmokeTestFailed" {
+        return "the smoke test failed";
+    }
+    match error.kind {
         ErrorKind::NotFound => "the object is not there",
         ErrorKind::AlreadyExists => "the name is taken",
         ErrorKind::Conflict => "someone else changed it at the same time",

@@ -117,7 +117,7 @@ impl Bars {
             }
             Event::Waiting { step, address, error } => {
                 if let Some(bar) = self.running.get(step) {
-                    bar.set_message(format!("{address}: waiting, {}", cause(error.kind)));
+                    bar.set_message(format!("{address}: waiting, {}", cause(error)));
                 }
             }
             Event::Finished { step, .. } | Event::Failed { step, .. } | Event::Kept { step, .. } => {
@@ -145,7 +145,7 @@ fn line(event: &Event, style: Style) -> Option<String> {
         Event::Began { phase: Phase::Apply, .. } => return None,
         Event::Started { address, op, phase, .. } => format!("{address}: {} ...", present(*op, *phase)),
         Event::Waiting { address, error, .. } => {
-            format!("{address}: waiting, {} ({})", cause(error.kind), text::line(&error.code))
+            format!("{address}: waiting, {} ({})", cause(error), text::line(&error.code))
         }
         Event::Finished { address, op, phase, took, .. } => {
             style.green(&format!("{address}: {} in {}", past(*op, *phase), seconds(*took)))
@@ -153,7 +153,7 @@ fn line(event: &Event, style: Style) -> Option<String> {
         Event::Failed { address, op, phase, error, .. } => {
             let code =
                 if error.code.is_empty() { String::new() } else { format!(" ({})", text::line(&error.code)) };
-            style.red(&format!("{address}: {} failed: {}{code}", present(*op, *phase), cause(error.kind)))
+            style.red(&format!("{address}: {} failed: {}{code}", present(*op, *phase), cause(error)))
         }
         Event::Kept { address, why, .. } => {
             style.yellow(&format!("{address}: left in place: {}", text::line(why)))

@@ -26,10 +26,35 @@ use crate::model::{
 pub(super) struct Notification;
 
 const TEXT: Shape = Shape::Text(TextRule::ANY);
-const EVENT: Shape = Shape::Text(TextRule::matching(
-    r"^s3:[A-Za-z]+(:[A-Za-z*]+)?$",
-    "an event as S3 names it, such as `s3:ObjectCreated:*`",
-));
+/// Facts: "Supported event types for SQS, SNS, and Lambda".
+const EVENT: Shape = Shape::Enum(&[
+    "s3:IntelligentTiering",
+    "s3:LifecycleExpiration:*",
+    "s3:LifecycleExpiration:Delete",
+    "s3:LifecycleExpiration:DeleteMarkerCreated",
+    "s3:LifecycleTransition",
+    "s3:ObjectCreated:*",
+    "s3:ObjectCreated:CompleteMultipartUpload",
+    "s3:ObjectCreated:Copy",
+    "s3:ObjectCreated:Post",
+    "s3:ObjectCreated:Put",
+    "s3:ObjectRemoved:*",
+    "s3:ObjectRemoved:Delete",
+    "s3:ObjectRemoved:DeleteMarkerCreated",
+    "s3:ObjectRestore:*",
+    "s3:ObjectRestore:Completed",
+    "s3:ObjectRestore:Delete",
+    "s3:ObjectRestore:Post",
+    "s3:ObjectTagging:*",
+    "s3:ObjectTagging:Delete",
+    "s3:ObjectTagging:Put",
+    "s3:ReducedRedundancyLostObject",
+    "s3:Replication:*",
+    "s3:Replication:OperationFailedReplication",
+    "s3:Replication:OperationMissedThreshold",
+    "s3:Replication:OperationNotTracked",
+    "s3:Replication:OperationReplicatedAfterThreshold",
+]);
 
 static SCHEMA: Schema = Schema {
     ty: "MCM::S3::BucketNotification",

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput as Latest;
-use aws_sdk_lambda::types::Runtime;
+use aws_sdk_lambda::types::{Runtime, TracingMode};
 use serde_json::{Value as Json, json};
 
 use super::told::SECRETS;
+
+/// What a function has of `/tmp` where nothing is said.
+const EPHEMERAL_MB: i32 = 512;
 
 /// The first setting that is another one than the template's. Of a variable the name alone is told.
 pub(super) fn differs(configuration: &BTreeMap<String, Json>, latest: &Latest) -> Option<String> {
@@ -25,8 +28,12 @@ pub(super) fn differs(configuration: &BTreeMap<String, Json>, latest: &Latest) -
     if let Some((name, _)) = setting {
         return Some((*name).to_owned());
     }
-    if !latest.layers().is_empty() {
-        return Some("Layers".to_owned());
+    if let Some(name) = beyond(latest) {
+        return Some(name.to_owned());
+    }
+    if latest.environment().is_some_and(|environment| environment.error().is_some()) {
+        // Whoever may not decrypt it cannot compare it.
+        return None;
     }
     let found = latest.environment().and_then(|environment| environment.variables());
     let found: BTreeMap<&str, &str> =
@@ -44,6 +51,23 @@ pub(super) fn differs(configuration: &BTreeMap<String, Json>, latest: &Latest) -
     other.map(|name| format!("Environment.Variables.{name}"))
 }
 
+/// A setting that no template of a stack's functions has.
+fn beyond(latest: &Latest) -> Option<&'static str> {
+    let settings = [
+        ("Layers", !latest.layers().is_empty()),
+        ("VpcConfig", latest.vpc_config().is_some_and(|place| !place.subnet_ids().is_empty())),
+        ("KMSKeyArn", latest.kms_key_arn().is_some()),
+        ("FileSystemConfigs", !latest.file_system_configs().is_empty()),
+        ("DeadLetterConfig", latest.dead_letter_config().is_some_and(|queue| queue.target_arn().is_some())),
+        ("TracingConfig", latest.tracing_config().and_then(|on| on.mode()) == Some(&TracingMode::Active)),
+        (
+            "EphemeralStorage",
+            latest.ephemeral_storage().is_some_and(|storage| storage.size() != EPHEMERAL_MB),
+        ),
+    ];
+    settings.iter().find(|(_, is_set)| *is_set).map(|(name, _)| *name)
+}
+
 /// A scalar as its text.
 fn plain(value: &Json) -> Option<String> {
     match value {
@@ -55,7 +79,7 @@ fn plain(value: &Json) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_lambda::types::{EnvironmentResponse, Layer};
+    use aws_sdk_lambda::types::{EnvironmentResponse, EphemeralStorage, Layer};
 
     use super::*;
 
@@ -85,6 +109,11 @@ mod tests {
             (good().handler("other"), "Handler"),
             (good().description("by hand"), "Description"),
             (good().layers(Layer::builder().arn("arn").build()), "Layers"),
+            (good().kms_key_arn("arn"), "KMSKeyArn"),
+            (
+                good().ephemeral_storage(EphemeralStorage::builder().size(1024).build().unwrap()),
+                "EphemeralStorage",
+            ),
             (good().environment(with(&[("N", "6"), ("TOKEN", "hunter2")])), "Environment.Variables.N"),
             (good().environment(with(&[("N", "5"), ("TOKEN", "x")])), "Environment.Variables.TOKEN"),
             (good().environment(with(&[("N", "5")])), "Environment.Variables.TOKEN"),
