@@ -70,6 +70,14 @@ impl Import {
         // The guard first: an object of that name in another account is another object.
         survey(loaded, &state, &journal, &reach.router).await?;
         let owned = self.read(loaded, &reach).await?;
+        let same = |one: &Owned| one.ty == owned.ty && one.id == owned.id;
+        if let Some((other, _)) = state.resources.iter().find(|(_, one)| same(one)) {
+            let diagnostic = Diagnostic::error(format!("{} is owned already, as {other}", owned.id)).hint(format!(
+                "if {} is the new name of {other}, take {other} out of the stack file: the next plan follows by itself",
+                self.address
+            ));
+            return Err(Failure::refused(diagnostic));
+        }
         state.resources.insert(self.address.clone(), owned);
         state.serial += 1;
         store.record(&[], &state).await?;

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::failure::Ending;
 use super::options::{LockOptions, PlanOptions, Variables, parallelism};
 use super::planfile::PlanFile;
-use super::survey::{decide, survey};
+use super::survey::{decide, follow, survey};
 use super::workspace::Workspace;
 use super::{reach, signals};
 use crate::engine::Request;
@@ -60,7 +60,9 @@ impl Plan {
             workspace.load_built(self.variables.given(), context)?
         };
         signals::run_readonly(async {
-            let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
+            let mut known =
+                store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
+            follow(&loaded, &mut known.state, &known.journal, self.json);
             if let Some(notice) = summary::unfinished(&known.journal, false) {
                 ui::print::notice(&notice);
             }

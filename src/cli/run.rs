@@ -11,7 +11,7 @@ use super::options::RunOptions;
 use super::planfile::PlanFile;
 use super::reach::{self, Here, Reach};
 use super::signals::{self, Signals};
-use super::survey::{decide, survey};
+use super::survey::{decide, follow, survey};
 use super::workspace::{Loaded, Workspace};
 use super::{Context, functions};
 use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
@@ -95,7 +95,8 @@ impl Job {
     /// Reads what is known of the stack, now that no one else writes it.
     async fn open(&self, loaded: Loaded, place: &Place, lock: &Lock) -> Result<Ready, Failure> {
         let medium = place.medium();
-        let known = store::load(&*medium, Some(&loaded.stack.name)).await?;
+        let mut known = store::load(&*medium, Some(&loaded.stack.name)).await?;
+        follow(&loaded, &mut known.state, &known.journal, self.options.json);
         loaded.require(self.request.targets.iter().chain(&self.request.excludes), &known.state)?;
         let store = Store::new(medium, &loaded.stack.name, &known, lock);
         Ok(Ready { loaded, known, store })

@@ -8,6 +8,7 @@ use super::workspace::Loaded;
 use crate::engine::{self, Request};
 use crate::model::{CloudError, ErrorKind, Inventory, Journal, Plan, State};
 use crate::provider::Router;
+use crate::ui;
 
 /// Reads what the stack wants and the state owns, while the accounts are checked. Nothing that was read is used
 /// before the guard has let it pass; a guard that refuses ends the reading.
@@ -25,6 +26,18 @@ pub(super) async fn survey(
         Either::Right((observed, guarding)) => (guarding.await, observed),
     };
     if guarded.is_empty() { observed.map_err(Failure::from) } else { Err(refused(&guarded)) }
+}
+
+/// Follows entries that were renamed, and says so; not while a run is unfinished, which knows them by their former names.
+pub(super) fn follow(loaded: &Loaded, state: &mut State, journal: &Journal, quiet: bool) {
+    if !journal.runs.is_empty() {
+        return;
+    }
+    for (former, now) in engine::follow(&loaded.stack, state) {
+        if !quiet {
+            ui::print::notice(&format!("{former} is called {now} now; the object stays."));
+        }
+    }
 }
 
 /// Checks live that the credentials belong to the accounts that the stack names.

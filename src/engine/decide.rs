@@ -33,9 +33,11 @@ enum Whose {
 /// else the state. A mark that is missing while the unique id is right was taken off: that is drift, not theft.
 fn whose(facts: &Facts<'_>, address: &Address, schema: &Schema, live: &Live, owned: Option<&Owned>) -> Whose {
     if let Some(mark) = &live.owner {
-        let home = mark.stack == facts.stack.name && mark.address == *address;
+        let this_stack = mark.stack == facts.stack.name;
+        let home = this_stack && mark.address == *address;
         return match owned {
-            Some(owned) if home && owned.nonce == mark.nonce => Whose::Ours,
+            // Whatever its entry was called when it was marked: no two creations have one nonce.
+            Some(owned) if this_stack && owned.nonce == mark.nonce => Whose::Ours,
             _ if home => Whose::OursUnrecorded,
             _ => Whose::Foreign(format!(
                 "it bears the mark of `{}` in the stack `{}`",
@@ -179,7 +181,9 @@ impl Draft<'_> {
 
     /// Ours, at its identity: nothing, an update, or a replacement under the same name.
     fn keep(self, live: &Live, before: Map, edits: Vec<Edit>) -> Result<Change, Diagnostic> {
-        let unmarked = self.resource.schema.marked && live.owner.is_none();
+        let mark = live.owner.as_ref();
+        let unmarked =
+            self.resource.schema.marked && mark.is_none_or(|mark| mark.address != self.resource.address);
         let failed = matches!(live.condition, Condition::Failed(_));
         if edits.iter().any(|edit| edit.forces_replacement) || failed {
             return self.recreate(live, before, edits);
@@ -187,7 +191,10 @@ impl Draft<'_> {
         if edits.is_empty() && !unmarked {
             return Ok(self.change(Action::NoOp, Some(before), edits, Op::Update));
         }
-        let reason = unmarked.then(|| "the ownership mark was taken off it; it is put back".to_owned());
+        let reason = unmarked.then(|| match mark {
+            Some(mark) => format!("its mark calls it {}, as it was called before", mark.address),
+            None => "the ownership mark was taken off it; it is put back".to_owned(),
+        });
         Ok(Change { reason, ..self.change(Action::Update, Some(before), edits, Op::Update) })
     }
 

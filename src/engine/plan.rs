@@ -45,6 +45,7 @@ pub fn plan(
     };
     changes.extend(released(&facts, catalogue, &selection, request.mode, &mut problems));
     problems.extend(changes.iter().filter_map(|change| unfinished(state, change)));
+    problems.extend(changes.iter().filter_map(|change| wanted_elsewhere(&changes, change)));
     if !problems.is_empty() {
         return Err(Diagnostics(problems));
     }
@@ -88,6 +89,20 @@ fn unfinished(state: &State, change: &Change) -> Option<Diagnostic> {
         Diagnostic::error(summary)
             .hint("give it the name back that it had then, apply to finish that, and rename it afterwards")
     })
+}
+
+/// Nothing is deleted under one address that another one wants.
+fn wanted_elsewhere(changes: &[Change], going: &Change) -> Option<Diagnostic> {
+    let id = going.id.as_ref().filter(|_| going.action == Action::Delete)?;
+    let wants =
+        |change: &&Change| change.after.is_some() && change.ty == going.ty && change.id.as_ref() == Some(id);
+    let other = changes.iter().find(wants)?;
+    let (address, other) = (&going.address, &other.address);
+    let summary = format!("{address} would be deleted, and {other} wants the same object: `{id}`");
+    Some(Diagnostic::error(summary).hint(format!(
+        "if {other} is the new name of {address}, let go of the old one with `mcm state rm {address}`, and take the object \
+         over with `adopt: true` in the entry of {other}"
+    )))
 }
 
 /// Whether an owned object is not there any more, or is deleted: the other drift besides an update.

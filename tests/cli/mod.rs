@@ -3,6 +3,7 @@
 pub mod binary;
 mod failures;
 mod functions;
+mod rename;
 mod rendering;
 mod road;
 mod saved;
