@@ -10,11 +10,11 @@ use super::exit::Exit;
 use super::failure::Ending;
 use super::options::{LockOptions, PlanOptions, Variables, parallelism};
 use super::planfile::PlanFile;
-use super::survey::{decide, follow, survey};
+use super::survey::{decide, follow, obstacles, survey};
 use super::workspace::Workspace;
 use super::{reach, signals};
 use crate::engine::Request;
-use crate::model::{Mode, Plan as Decided};
+use crate::model::{Mode, Plan as Decided, Severity};
 use crate::store;
 use crate::ui::{self, summary};
 
@@ -72,12 +72,17 @@ impl Plan {
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &state, &known.journal, &reach.router).await?;
             let plan = decide(&loaded, &state, &inventory, &request)?;
+            let mut obstacles = obstacles(&plan, &reach.router).await?;
             reach.close().await;
             if self.json {
                 ui::print::result(&format!("{:#}", ui::json::plan(&plan)));
             } else {
                 ui::print::result(&ui::plan::render(&plan, context.out));
             }
+            for told in &mut obstacles {
+                told.severity = Severity::Warning;
+            }
+            context.warn(&obstacles);
             let pending = !plan.is_empty();
             if let Some(file) = &self.out {
                 save(file, &workspace, &loaded.stack.variables, &request, plan)?;

@@ -11,7 +11,7 @@ use super::options::RunOptions;
 use super::planfile::PlanFile;
 use super::reach::{self, Here, Reach};
 use super::signals::{self, Signals};
-use super::survey::{decide, follow, survey};
+use super::survey::{decide, follow, obstacles, survey};
 use super::workspace::{Loaded, Workspace};
 use super::{Context, functions};
 use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
@@ -126,6 +126,11 @@ impl Job {
             .await?;
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
+        let diagnostics = signals.or(Box::pin(obstacles(&plan, &reach.router))).await?;
+        if !diagnostics.is_empty() {
+            reach.close().await;
+            return Err(Failure { exit: Exit::Refused, diagnostics });
+        }
         let counts = Counts::of(&plan);
         let held = summary::held(&plan);
         let released = functions::releases(&ready.loaded.stack, &plan);

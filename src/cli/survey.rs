@@ -1,12 +1,15 @@
 //! What every plan begins with: the guard and the reads, side by side; then the decision.
 
-use futures::future::{Either, select};
+use futures::future::{Either, join_all, select};
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::workspace::Loaded;
 use crate::engine::{self, Request};
-use crate::model::{CloudError, ErrorKind, Inventory, Journal, Plan, State};
+use crate::model::{
+    Address, CloudError, CloudId, Diagnostic, ErrorKind, Inventory, Journal, Leaving, Op, Plan, ResourceType,
+    State,
+};
 use crate::provider::Router;
 use crate::ui;
 
@@ -38,6 +41,37 @@ pub(super) fn follow(loaded: &Loaded, state: &mut State, journal: &Journal, quie
             ui::print::notice(&format!("{former} is called {now} now; the object stays."));
         }
     }
+}
+
+/// What stands in the way of a plan's deletions: told before the first of them, of which there is no way back.
+pub(super) async fn obstacles(plan: &Plan, clouds: &Router) -> Result<Vec<Diagnostic>, Failure> {
+    let going: Vec<(&Address, &ResourceType, &CloudId)> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.op, Op::Delete | Op::DeleteFormer | Op::DeleteFirst))
+        .filter_map(|step| {
+            let change = plan.changes.get(step.change)?;
+            Some((&step.address, &change.ty, change.former_id.as_ref().or(change.id.as_ref())?))
+        })
+        .collect();
+    let others: Vec<&CloudId> = going.iter().map(|(.., id)| *id).collect();
+    let looks = going.iter().map(async |&(address, ty, id)| {
+        let found = clouds.obstacle(Leaving { ty, id, others: &others }).await;
+        (address, id, found)
+    });
+    let mut told = Vec::new();
+    for (address, id, found) in join_all(looks).await {
+        let what = || format!("{address} could not be looked at");
+        if let Some(why) = found.map_err(|error| Failure::clouds([(what(), &error)]))? {
+            let id = ui::text::line(&id.0);
+            let diagnostic =
+                Diagnostic::error(format!("{address} cannot be deleted: {}", ui::text::line(&why)));
+            told.push(diagnostic.detail("mcm deletes no data that it did not put there; this run touched nothing").hint(
+                format!("if nothing in it is needed, empty it (`aws s3 rm s3://{id} --recursive`); to keep it, say `onDelete: retain`"),
+            ));
+        }
+    }
+    Ok(told)
 }
 
 /// Checks live that the credentials belong to the accounts that the stack names.

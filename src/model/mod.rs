@@ -30,8 +30,8 @@ pub use journal::{Deed, DeedId, Entry, Holding, Image, Intent, Journal, Misplace
 pub use live::{Absence, CloudId, Condition, Inventory, Live, Observed};
 pub use plan::{Action, Change, Digest, Edit, Mode, Op, OutputChange, Plan, Step, StepId, Undo};
 pub use ports::{
-    Create, Delete, Expander, Expansion, FunctionExpander, Ledger, LedgerError, Provider, Read, Restore,
-    Update,
+    Create, Delete, Expander, Expansion, FunctionExpander, Leaving, Ledger, LedgerError, Provider, Read,
+    Restore, Update,
 };
 pub use schema::{
     Absent, Attribute, Catalogue, Deletion, Mutability, NameRule, Property, Schema, Shape, TextRule,

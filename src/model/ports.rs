@@ -66,6 +66,17 @@ pub struct Delete<'a> {
     pub before: &'a Live,
 }
 
+/// Ask what stands in the way of deleting one object.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    /// Its type.
+    pub ty: &'a ResourceType,
+    /// Where the cloud finds it.
+    pub id: &'a CloudId,
+    /// What goes before it.
+    pub others: &'a [&'a CloudId],
+}
+
 /// Undelete one object, as it was; changes come after, as an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Restore<'a> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::model::{CloudError, Create, Delete, ErrorKind, Live, Read, Restore, Schema, Update};
+use crate::model::{CloudError, Create, Delete, ErrorKind, Leaving, Live, Read, Restore, Schema, Update};
 
 /// A resource type over its cloud's client `C`: the [`crate::model::Provider`] port for one type.
 #[async_trait]
@@ -17,6 +17,10 @@ pub(crate) trait Kind<C: Sync>: Send + Sync {
     async fn update(&self, cloud: &C, request: Update<'_>) -> Result<Live, CloudError>;
     /// See [`crate::model::Provider::delete`].
     async fn delete(&self, cloud: &C, request: Delete<'_>) -> Result<(), CloudError>;
+    /// What stands in the way of deleting it, as far as a look tells; most types go whatever there is.
+    async fn obstacle(&self, _cloud: &C, _request: Leaving<'_>) -> Result<Option<String>, CloudError> {
+        Ok(None)
+    }
     /// See [`crate::model::Provider::restore`]. Most types have no soft delete.
     async fn restore(&self, _cloud: &C, request: Restore<'_>) -> Result<Live, CloudError> {
         Err(CloudError {

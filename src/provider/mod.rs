@@ -11,7 +11,7 @@ mod retry;
 mod trust;
 
 use crate::model::{
-    Catalogue, Cloud, CloudError, Clouds, Create, Delete, ErrorKind, Live, LogEvent, Provider, Read,
+    Catalogue, Cloud, CloudError, Clouds, Create, Delete, ErrorKind, Leaving, Live, LogEvent, Provider, Read,
     ResourceType, Restore, Schema, Update,
 };
 
@@ -144,6 +144,13 @@ macro_rules! route {
             },
         }
     };
+}
+
+impl Router {
+    /// What stands in the way of deleting an object; looked at before anything is deleted.
+    pub async fn obstacle(&self, request: Leaving<'_>) -> Result<Option<String>, CloudError> {
+        route!(self, request, obstacle)
+    }
 }
 
 impl Provider for Router {

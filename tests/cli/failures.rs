@@ -96,8 +96,13 @@ async fn a_bucket_that_holds_something_is_not_destroyed() {
     let put = client.put_object().bucket("small-files-123456789012").key("precious");
     put.body(ByteStream::from_static(b"data")).send().await.unwrap();
     let ran = run(home.path(), &["destroy", "--sandbox", "--auto-approve"]);
-    assert!(matches!(ran.code, Some(5 | 6)), "{}", ran.all());
-    assert!(ran.err.contains("it is not empty"), "{}", ran.err);
+    let told =
+        "resources.files cannot be deleted: the bucket holds `precious`, which this stack did not put there";
+    assert!(ran.code == Some(4) && ran.err.contains(told), "{}", ran.all());
+    // It is told before anything is deleted, and by the plan already.
+    let plan = run(home.path(), &["plan", "--destroy", "--sandbox"]).exits(0);
+    assert!(plan.err.contains(told) && plan.out.contains("2 to destroy"), "{}", plan.all());
+    run(home.path(), &["plan", "--sandbox", "--detailed-exitcode"]).exits(0);
     let kept = client.get_object().bucket("small-files-123456789012").key("precious").send().await;
     assert!(kept.is_ok());
     client.delete_object().bucket("small-files-123456789012").key("precious").send().await.unwrap();

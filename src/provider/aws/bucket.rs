@@ -8,6 +8,7 @@
 //! exists and no one knows whose it is. It is never emptied to be deleted.
 
 mod check;
+mod held;
 mod lifecycle;
 mod read;
 mod schema;
@@ -24,7 +25,8 @@ use super::document::decode;
 use super::error::{Explain as _, optional, refusal};
 use super::tags::{self, Tag};
 use crate::model::{
-    CloudError, CloudId, Condition, Create, Delete, ErrorKind, Live, Map, Owner, Read, Schema, Update,
+    CloudError, CloudId, Condition, Create, Delete, ErrorKind, Leaving, Live, Map, Owner, Read, Schema,
+    Update,
 };
 use shape::Properties;
 
@@ -66,6 +68,10 @@ impl Kind<Aws> for Bucket {
 
     async fn delete(&self, aws: &Aws, request: Delete<'_>) -> Result<(), CloudError> {
         delete(aws, &request.id.0).await
+    }
+
+    async fn obstacle(&self, aws: &Aws, request: Leaving<'_>) -> Result<Option<String>, CloudError> {
+        held::obstacle(aws, &request.id.0, request.others).await
     }
 }
 
