@@ -5,6 +5,7 @@ mod cloudformation;
 mod cloudformation_parts;
 mod edits;
 mod kill;
+mod permission_facts;
 mod permissions;
 mod server;
 mod signature;

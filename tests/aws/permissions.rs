@@ -7,21 +7,21 @@ use serde_json::{Value as Json, json};
 
 use crate::support::sign::{Reply, Signer, send};
 
-const ACCOUNT: &str = "123456789012";
-const OTHER: &str = "210987654321";
-const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
-const POWER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
+pub(super) const ACCOUNT: &str = "123456789012";
+pub(super) const OTHER: &str = "210987654321";
+pub(super) const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+pub(super) const POWER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 
 /// Two accounts, and a role that the first may assume; the bucket `things` with the object `a/1`.
-struct Scene {
-    session: Session,
-    admin: Signer,
-    other: Signer,
+pub(super) struct Scene {
+    pub(super) session: Session,
+    pub(super) admin: Signer,
+    pub(super) other: Signer,
     _folder: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let accounts = Accounts { aws: [ACCOUNT, OTHER].map(str::to_owned).into(), ..Accounts::default() };
         let data = folder.path().join("data");
@@ -42,7 +42,7 @@ impl Scene {
         scene
     }
 
-    async fn iam(&self, action: &str, role: &str, more: &[(&str, &str)]) -> Reply {
+    pub(super) async fn iam(&self, action: &str, role: &str, more: &[(&str, &str)]) -> Reply {
         let reply = iam(&self.admin, action, role, more).await;
         assert_eq!(reply.status, 200, "{action}: {}", reply.text());
         reply
@@ -50,21 +50,24 @@ impl Scene {
 
     /// Lets the role do something, or keeps it from it.
     async fn rule(&self, name: &str, effect: &str, actions: &Json, resources: &Json) {
-        let rule = json!({ "Effect": effect, "Action": actions, "Resource": resources });
-        let more = [("PolicyName", name), ("PolicyDocument", &document(&rule))];
+        self.put_rule(name, &json!({ "Effect": effect, "Action": actions, "Resource": resources })).await;
+    }
+
+    pub(super) async fn put_rule(&self, name: &str, rule: &Json) {
+        let more = [("PolicyName", name), ("PolicyDocument", &document(rule))];
         self.iam("PutRolePolicy", "worker", &more).await;
     }
 
-    async fn unrule(&self, name: &str) {
+    pub(super) async fn unrule(&self, name: &str) {
         self.iam("DeleteRolePolicy", "worker", &[("PolicyName", name)]).await;
     }
 
     /// A session of the role, which may do no more than a statement says.
-    async fn worker(&self, policy: Option<&Json>) -> Signer {
+    pub(super) async fn worker(&self, policy: Option<&Json>) -> Signer {
         assume(&self.admin, "worker", policy).await.unwrap()
     }
 
-    async fn bucket_policy(&self, statement: &Json) {
+    pub(super) async fn bucket_policy(&self, statement: &Json) {
         self.put_policy(document(statement)).await;
     }
 
@@ -74,11 +77,11 @@ impl Scene {
     }
 }
 
-fn document(statement: &Json) -> String {
+pub(super) fn document(statement: &Json) -> String {
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
-async fn iam(by: &Signer, action: &str, role: &str, more: &[(&str, &str)]) -> Reply {
+pub(super) async fn iam(by: &Signer, action: &str, role: &str, more: &[(&str, &str)]) -> Reply {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("Action", action).append_pair("Version", "2010-05-08").append_pair("RoleName", role);
     form.extend_pairs(more);
@@ -86,7 +89,7 @@ async fn iam(by: &Signer, action: &str, role: &str, more: &[(&str, &str)]) -> Re
     by.send("iam", "POST", "/", &kind, form.finish()).await
 }
 
-async fn assume(by: &Signer, role: &str, policy: Option<&Json>) -> Option<Signer> {
+pub(super) async fn assume(by: &Signer, role: &str, policy: Option<&Json>) -> Option<Signer> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("Action", "AssumeRole").append_pair("Version", "2011-06-15");
     form.append_pair("RoleSessionName", "test");
@@ -258,13 +261,12 @@ async fn a_role_becomes_another_and_passes_one_on_only_where_it_may() {
         "Effect": "Allow", "Action": "iam:PassRole", "Resource": "*",
         "Condition": { "StringEquals": { "iam:PassedToService": "lambda.amazonaws.com" } },
     });
-    let more = [("PolicyName", "pass"), ("PolicyDocument", &document(&pass))];
-    scene.iam("PutRolePolicy", "worker", &more).await;
+    scene.put_rule("pass", &pass).await;
     worker.lambda("POST", "/2015-03-31/functions", &body).await.good();
     scene.session.close().await;
 }
 
-fn zip() -> String {
+pub(super) fn zip() -> String {
     use std::io::Write as _;
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     writer.start_file("bootstrap", zip::write::SimpleFileOptions::default()).unwrap();

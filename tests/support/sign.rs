@@ -65,7 +65,9 @@ impl Signer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let body = body.as_ref();
         let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let host = self.endpoint.trim_start_matches("http://").to_owned();
+        // Another name of the same server may be asked.
+        let named = fields.iter().find(|(name, _)| *name == "host").map(|(_, host)| *host);
+        let host = named.unwrap_or(self.endpoint.trim_start_matches("http://")).to_owned();
         let digest = hex::encode(Sha256::digest(body));
         let mut headers = vec![
             ("host".to_owned(), host),
@@ -73,7 +75,8 @@ impl Signer {
             ("x-amz-date".to_owned(), time.clone()),
         ];
         headers.extend(self.token.iter().map(|token| ("x-amz-security-token".to_owned(), token.clone())));
-        headers.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let others = fields.iter().filter(|(name, _)| *name != "host");
+        headers.extend(others.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         headers.sort();
         let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
         let lines =

@@ -5,6 +5,8 @@
 //! all in its account. Not played: policies of organisations, tags of sessions, and what CloudFormation makes on behalf of
 //! a role: that is not judged once more.
 
+use std::fmt;
+
 use serde_json::Value as Json;
 
 use super::iam;
@@ -26,6 +28,37 @@ pub(super) struct Wish<'a> {
     pub(super) facts: &'a Facts,
 }
 
+impl<'a> Wish<'a> {
+    /// To let a service act as a role.
+    pub(super) fn passing(role: &'a str, owner: &'a str, facts: &'a Facts) -> Self {
+        Self { action: "iam:PassRole", resource: role, owner, policy: None, facts }
+    }
+}
+
+/// Why a caller may not do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    reason: String,
+    /// The caller's policies whose documents the sandbox does not have, where the real cloud might have said yes.
+    unplayed: Vec<String>,
+}
+
+impl Why {
+    /// What the real cloud would not say, if there is such.
+    pub(super) fn remark(&self) -> String {
+        match self.unplayed.as_slice() {
+            [] => String::new(),
+            names => format!(" (the sandbox does not know what {} allows)", names.join(" and ")),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}{}", self.reason, self.remark())
+    }
+}
+
 impl Caller {
     /// The caller as policies see it.
     pub(super) fn asker(&self) -> Asker {
@@ -36,35 +69,33 @@ impl Caller {
             id: self.user_id(),
             role: assumed.map(|assumed| assumed.role_arn.clone()),
             tags: assumed.map(|assumed| assumed.tags.clone()).unwrap_or_default(),
+            issued: assumed.and_then(|assumed| assumed.issued),
+            bounded: assumed.is_some_and(|assumed| assumed.bounded),
         }
     }
 }
 
 /// Refuses a caller that may not do something, in AWS's words.
 pub(super) fn permit(world: &World, caller: &Caller, wish: Wish<'_>) -> Result<(), String> {
-    let Err(why) = judge(world, caller, wish) else { return Ok(()) };
     let Wish { action, resource, .. } = wish;
-    let unplayed = caller.assumed.as_ref().map(|assumed| unplayed(world, assumed)).unwrap_or_default();
-    let remark = match unplayed.as_slice() {
-        _ if why.starts_with("with an explicit deny") => String::new(),
-        [] => String::new(),
-        // Honest where the real cloud might have said yes.
-        names => format!(" (the sandbox does not know what {} allows)", names.join(" and ")),
-    };
-    Err(format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} {why}{remark}",
-        caller.arn()
-    ))
+    judge(world, caller, wish).map_err(|why| {
+        let caller = caller.arn();
+        format!("User: {caller} is not authorized to perform: {action} on resource: {resource} {why}")
+    })
 }
 
 /// Why a caller may not do something.
-pub(super) fn judge(world: &World, caller: &Caller, wish: Wish<'_>) -> Result<(), String> {
+pub(super) fn judge(world: &World, caller: &Caller, wish: Wish<'_>) -> Result<(), Why> {
     let Wish { action, resource, owner, policy, facts } = wish;
     let asker = caller.asker();
     let ask = Ask { caller: Some(&asker), action, resource, service: None, facts };
     let by_thing = policy.map_or(Verdict::Silent, |policy| evaluate(policy, ask));
-    let denied = |what: &str| Err(format!("with an explicit deny in {what}"));
-    let silent = |what: &str| Err(format!("because no {what} allows the {action} action"));
+    let denied =
+        |what: &str| Err(Why { reason: format!("with an explicit deny in {what}"), unplayed: Vec::new() });
+    let silent = |what: &str| {
+        let unplayed = caller.assumed.as_ref().map(|assumed| unplayed(world, assumed)).unwrap_or_default();
+        Err(Why { reason: format!("because no {what} allows the {action} action"), unplayed })
+    };
     if by_thing == Verdict::Denied {
         return denied("a resource-based policy");
     }
@@ -104,7 +135,7 @@ pub(super) fn judge(world: &World, caller: &Caller, wish: Wish<'_>) -> Result<()
 
 /// Whether a role, on its own account and not within any session, may do something: what services do as it.
 pub(super) fn lets_role(world: &World, role: &iam::Role, wish: Wish<'_>) -> bool {
-    let assumed = session::assumed(role, "service");
+    let assumed = session::assumed(role, "service", Some(world.now()));
     let caller = Caller { account: role.account.clone(), access_key: String::new(), assumed: Some(assumed) };
     judge(world, &caller, wish).is_ok()
 }

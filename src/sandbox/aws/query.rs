@@ -31,6 +31,8 @@ pub(super) struct Service {
     pub(super) namespace: &'static str,
     /// What an action is done to, for those that need permission.
     pub(super) resource: fn(&str, &Call<'_>) -> Option<String>,
+    /// Adds what conditions of the service's own may be about.
+    pub(super) facts: fn(&str, &Call<'_>, Facts) -> Facts,
     /// Runs an action. `None` if it has no action of that name.
     pub(super) run: fn(&str, &mut Call<'_>) -> Option<Answer>,
 }
@@ -84,19 +86,28 @@ fn answer(world: &mut World, request: &Request, service: &Service) -> Result<(St
     }
     let mut call = Call { world, caller, region, form };
     if let Some(resource) = (service.resource)(&action, &call) {
-        call.may(&format!("{}:{action}", service.name), &resource)?;
+        let facts = (service.facts)(&action, &call, call.facts());
+        let owner = &call.caller.account;
+        let wished = format!("{}:{action}", service.name);
+        call.permit(Wish { action: &wished, resource: &resource, owner, policy: None, facts: &facts })?;
     }
     let result = (service.run)(&action, &mut call).ok_or_else(unknown)??;
     Ok((action, result))
 }
 
 impl Call<'_> {
-    /// Refuses a caller that may not do this.
-    pub(super) fn may(&self, action: &str, resource: &str) -> Result<(), Error> {
-        let account = &self.caller.account;
-        let facts = Facts::new(self.world).with("aws:RequestedRegion", &self.region);
-        let facts = facts.with("aws:ResourceAccount", account);
-        let wish = Wish { action, resource, owner: account, policy: None, facts: &facts };
+    /// What is known of every call.
+    fn facts(&self) -> Facts {
+        Facts::new(self.world, &self.region, &self.caller.account)
+    }
+
+    /// Refuses a caller that may not let a service act as a role.
+    pub(super) fn may_pass(&self, role: &str, service: &str) -> Result<(), Error> {
+        let facts = self.facts().with("iam:PassedToService", service);
+        self.permit(Wish::passing(role, &self.caller.account, &facts))
+    }
+
+    fn permit(&self, wish: Wish<'_>) -> Result<(), Error> {
         identity::permit(self.world, &self.caller, wish)
             .map_err(|message| Error::new(403, "AccessDenied", message))
     }

@@ -39,23 +39,18 @@ impl Call<'_> {
 
     /// The same where the thing has a policy of its own.
     pub(super) fn may_by(&self, action: &str, resource: &str, policy: Option<&Json>) -> Result<(), Error> {
-        let facts = Facts::new(self.world).with("aws:RequestedRegion", &self.region);
-        let facts = facts.with("aws:ResourceAccount", &self.account);
-        let wish = Wish { action, resource, owner: &self.account, policy, facts: &facts };
-        identity::permit(self.world, &self.caller, wish)
-            .map_err(|message| Error::new(403, "AccessDeniedException", message))
+        let facts = Facts::new(self.world, &self.region, &self.account);
+        self.permit(Wish { action, resource, owner: &self.account, policy, facts: &facts })
     }
 
     /// Refuses a caller that may not let a service act as a role.
     pub(super) fn may_pass(&self, role: &str, service: &str) -> Result<(), Error> {
-        let facts = Facts::new(self.world).with("iam:PassedToService", service);
-        let wish = Wish {
-            action: "iam:PassRole",
-            resource: role,
-            owner: &self.account,
-            policy: None,
-            facts: &facts,
-        };
+        let facts = Facts::new(self.world, &self.region, &self.account).with("iam:PassedToService", service);
+        self.permit(Wish::passing(role, &self.account, &facts))
+    }
+
+    /// Refuses a caller that may not do what it wants.
+    pub(super) fn permit(&self, wish: Wish<'_>) -> Result<(), Error> {
         identity::permit(self.world, &self.caller, wish)
             .map_err(|message| Error::new(403, "AccessDeniedException", message))
     }

@@ -18,6 +18,9 @@ struct Session {
     secret: String,
     token: String,
     expires: Timestamp,
+    /// Since when, if it was kept.
+    #[serde(default)]
+    issued: Option<Timestamp>,
     /// What it may do at most, if that was said.
     #[serde(default)]
     policy: Option<String>,
@@ -38,8 +41,12 @@ pub(super) struct Assumed {
     pub(super) role_arn: String,
     /// The role's tags.
     pub(super) tags: Vec<(String, String)>,
+    /// Whether the role has a boundary.
+    pub(super) bounded: bool,
     /// The session's name.
     pub(super) name: String,
+    /// When the session was opened, if that is known.
+    pub(super) issued: Option<Timestamp>,
     /// What the session may do at most, if that was said.
     pub(super) policy: Option<String>,
 }
@@ -102,6 +109,7 @@ pub(super) fn open(
         secret: keys.secret_access_key.clone(),
         token: keys.session_token.clone(),
         expires: keys.expiration,
+        issued: Some(now),
         policy,
     };
     world.put(&keys.access_key_id, &session);
@@ -126,18 +134,20 @@ pub(super) fn bearer(world: &World, access_key: &str, token: Option<&str>) -> Re
     Ok(Caller {
         account: session.account,
         access_key: access_key.to_owned(),
-        assumed: Some(Assumed { policy: session.policy, ..assumed(&role, &session.name) }),
+        assumed: Some(Assumed { policy: session.policy, ..assumed(&role, &session.name, session.issued) }),
     })
 }
 
 /// A session of a role, by its name.
-pub(super) fn assumed(role: &Role, name: &str) -> Assumed {
+pub(super) fn assumed(role: &Role, name: &str, issued: Option<Timestamp>) -> Assumed {
     Assumed {
         role: role.name.clone(),
         id: role.id.clone(),
         role_arn: role.arn(),
         tags: iam::role_tags_of(role),
+        bounded: iam::is_bounded(role),
         name: name.to_owned(),
+        issued,
         policy: None,
     }
 }

@@ -149,7 +149,7 @@ fn call(
         let Api { id, region, account, .. } = api;
         let (stage, method, path) = (&matched.stage.name, request.method(), &matched.path);
         let resource = format!("arn:aws:execute-api:{region}:{account}:{id}/{stage}/{method}{path}");
-        let facts = Facts::new(world);
+        let facts = Facts::new(world, region, account);
         let wish = Wish {
             action: "execute-api:Invoke",
             resource: &resource,
@@ -157,10 +157,14 @@ fn call(
             policy: None,
             facts: &facts,
         };
-        let allowed = matches!(&signed, Ok(Some((caller, signed)))
-            if signed.service == "execute-api" && identity::judge(world, caller, wish).is_ok());
-        if !allowed {
-            return answer::refuse(world, waiting, 403, "Forbidden");
+        let judged = match &signed {
+            Ok(Some((caller, signed))) if signed.service == "execute-api" => {
+                identity::judge(world, caller, wish).map_err(|why| why.remark())
+            }
+            Ok(_) | Err(_) => Err(String::new()),
+        };
+        if let Err(remark) = judged {
+            return answer::refuse(world, waiting, 403, &format!("Forbidden{remark}"));
         }
     }
     if request.body().len() > MOST_BODY {

@@ -3,7 +3,8 @@
 //! A stack's resources are those of the sandbox's own services, made by the same code that answers their calls.
 //! Absences: transforms and macros, dynamic references (`{{resolve:…}}` is refused), nested stacks, rules, imports of
 //! existing resources, drift, stack sets, hooks, parameters of SSM and AWS types, custom resources. Roles given for an
-//! operation are kept, and not assumed; what a stack's resources need is not asked of the role that makes it.
+//! operation must be the caller's to pass on; they are kept, and not assumed: what a stack's resources need is asked
+//! neither of them nor of the caller.
 
 mod begin;
 mod calls;
@@ -35,13 +36,22 @@ pub(super) const SERVICE: Service = Service {
     region: None,
     empty_results: &["DeleteChangeSet", "ExecuteChangeSet", "ContinueUpdateRollback"],
     resource,
+    facts: |_, _, facts| facts,
     namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/",
     run,
 };
 
-/// What an action is about: a stack, or all of them.
+/// As whom it makes what is in a stack.
+const SERVICE_PRINCIPAL: &str = "cloudformation.amazonaws.com";
+
+/// What an action is about: a stack, which a change set's ARN may stand for, or all of them.
 #[expect(clippy::unnecessary_wraps, reason = "other services have actions that need no permission")]
 fn resource(_: &str, call: &Call<'_>) -> Option<String> {
+    // An ARN is found by itself, whatever stack is named beside it.
+    let by_arn = call.form.peek("ChangeSetName").filter(|name| name.starts_with("arn:"));
+    if let Some(Ok(found)) = by_arn.map(|arn| change_set::find(call, None, arn)) {
+        return Some(found.stack_id);
+    }
     let Some(name) = call.form.peek("StackName") else { return Some("*".to_owned()) };
     Some(match find(call, name) {
         Some(stack) => stack.id().to_owned(),
@@ -76,7 +86,9 @@ fn run(action: &str, call: &mut Call<'_>) -> Option<Answer> {
         "ListChangeSets" => changes::list,
         _ => return None,
     };
-    Some(run(call))
+    // A role that the stack has already is used by all who may change the stack.
+    let passed = call.form.peek("RoleARN").map_or(Ok(()), |role| call.may_pass(role, SERVICE_PRINCIPAL));
+    Some(passed.and_then(|()| run(call)))
 }
 
 /// A refusal that every call may give.

@@ -13,12 +13,13 @@ mod role_tags;
 mod shipped;
 mod trust;
 
-pub(super) use own::{boundary, documents, tags as role_tags_of, unplayed};
+pub(super) use own::{boundary, documents, is_bounded, tags as role_tags_of, unplayed};
 pub(super) use reach::{Wanted, delete_role, put_role};
 pub(super) use role::{Role, role_by_arn, role_by_id, role_by_name};
 pub(super) use trust::lets_service;
 
 use super::error::Error;
+use super::policy::Facts;
 use super::query::{Call, Form, Service};
 use super::tags;
 use super::xml::Element;
@@ -30,6 +31,7 @@ pub(super) const SERVICE: Service = Service {
     region: Some("us-east-1"),
     empty_results: &["UpdateRole"],
     resource,
+    facts,
     namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
     run,
 };
@@ -64,6 +66,28 @@ fn resource(action: &str, call: &Call<'_>) -> Option<String> {
         (_, None, Some(arn)) => arn.to_owned(),
         (_, None, None) => of("role", form.peek("PathPrefix"), ""),
     })
+}
+
+/// Which policy is attached, and what bounds the role: as it is to be, where the call says that, else as it is. Facts:
+/// "Actions, resources, and condition keys for AWS IAM".
+fn facts(action: &str, call: &Call<'_>, facts: Facts) -> Facts {
+    let form = &call.form;
+    match action {
+        "CreateRole" | "PutRolePermissionsBoundary" => {
+            facts.maybe("iam:PermissionsBoundary", form.peek("PermissionsBoundary"))
+        }
+        "AttachRolePolicy"
+        | "DetachRolePolicy"
+        | "PutRolePolicy"
+        | "DeleteRolePolicy"
+        | "DeleteRolePermissionsBoundary" => {
+            let name = form.peek("RoleName").unwrap_or_default();
+            let role = role_by_name(call.world, &call.caller.account, name);
+            let facts = facts.maybe("iam:PermissionsBoundary", role.and_then(|role| role.boundary));
+            facts.maybe("iam:PolicyARN", form.peek("PolicyArn"))
+        }
+        _ => facts,
+    }
 }
 
 fn run(action: &str, call: &mut Call<'_>) -> Option<Result<Vec<Element>, Error>> {

@@ -15,6 +15,11 @@ pub(in crate::sandbox::aws) fn boundary(world: &World, role: &Role) -> Option<St
     role.boundary.as_ref().map(|arn| managed::document(world, arn).unwrap_or_default())
 }
 
+/// Whether a role has a boundary.
+pub(in crate::sandbox::aws) fn is_bounded(role: &Role) -> bool {
+    role.boundary.is_some()
+}
+
 /// The policies of a role whose documents the sandbox does not have.
 pub(in crate::sandbox::aws) fn unplayed(role: &Role) -> Vec<String> {
     let all = role.attached.iter().chain(&role.boundary);

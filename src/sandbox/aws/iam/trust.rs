@@ -3,7 +3,9 @@
 use serde_json::Value as Json;
 
 use super::super::error::Error;
-use super::super::policy::{Kind, check, show_principals, size, store_principals};
+use super::super::policy::{
+    Ask, Facts, Kind, Service, check, evaluate, show_principals, size, store_principals,
+};
 use super::super::query::Call;
 use super::super::xml::Element;
 use super::{TEXT, limit_exceeded, malformed, role, role_name};
@@ -29,26 +31,23 @@ pub(super) fn shown(world: &World, kept: &str) -> String {
     document.to_string()
 }
 
-/// Whether a role's trust policy lets a service assume it. Conditions are taken to hold: they are about the service's
-/// own calls.
-pub(in crate::sandbox::aws) fn lets_service(role: &role::Role, service: &str) -> bool {
+/// Whether a role's trust policy lets a service assume it, on behalf of something in a region.
+pub(in crate::sandbox::aws) fn lets_service(
+    world: &World,
+    role: &role::Role,
+    region: &str,
+    service: Service<'_>,
+) -> bool {
     let document: Json = serde_json::from_str(&role.trust).unwrap_or_default();
-    let has = |json: &Json, wanted: &[&str]| match json {
-        Json::String(text) => wanted.contains(&text.as_str()),
-        Json::Array(items) => items.iter().filter_map(Json::as_str).any(|item| wanted.contains(&item)),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => false,
+    let facts = Facts::new(world, region, &role.account);
+    let ask = Ask {
+        caller: None,
+        action: "sts:AssumeRole",
+        resource: &role.arn(),
+        service: Some(service),
+        facts: &facts,
     };
-    let fits = |statement: &Json, effect: &str| {
-        statement["Effect"] == effect
-            && has(&statement["Principal"]["Service"], &[service])
-            && has(&statement["Action"], &["sts:AssumeRole", "sts:*", "*"])
-    };
-    let statements = match &document["Statement"] {
-        Json::Array(statements) => statements.as_slice(),
-        statement => std::slice::from_ref(statement),
-    };
-    statements.iter().any(|statement| fits(statement, "Allow"))
-        && !statements.iter().any(|statement| fits(statement, "Deny"))
+    evaluate(&document, ask).allows()
 }
 
 pub(super) fn update(call: &mut Call<'_>) -> Result<Vec<Element>, Error> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::error::Error;
+use super::super::policy::Service;
 use super::super::{iam, s3};
 use super::archive;
 use super::function::{Alias, Code, Configuration, Function, LATEST, Settling, find};
@@ -105,7 +106,7 @@ pub(in crate::sandbox::aws) fn create(world: &mut World, wanted: Wanted) -> Resu
     check_architecture(&architecture)?;
     let code = fetch(world, &account, &region, source)?;
     let revision = world.uuid();
-    let mut latest = Configuration {
+    let latest = Configuration {
         version: LATEST.to_owned(),
         description: String::new(),
         role: String::new(),
@@ -123,8 +124,7 @@ pub(in crate::sandbox::aws) fn create(world: &mut World, wanted: Wanted) -> Resu
         modified: world.now(),
         revision,
     };
-    apply(world, &account, &mut latest, settings)?;
-    let function = Function {
+    let mut function = Function {
         account,
         region,
         name,
@@ -136,6 +136,9 @@ pub(in crate::sandbox::aws) fn create(world: &mut World, wanted: Wanted) -> Resu
         tags,
         settling: Some(Settling { since: world.now(), looks: 0, new: true }),
     };
+    let mut latest = function.latest.clone();
+    apply(world, &function, &mut latest, settings)?;
+    function.latest = latest;
     function.save(world);
     Ok(function)
 }
@@ -148,7 +151,7 @@ pub(in crate::sandbox::aws) fn update_settings(
 ) -> Result<(), Error> {
     must_be_ready(world, function)?;
     let mut latest = function.latest.clone();
-    apply(world, &function.account, &mut latest, settings)?;
+    apply(world, function, &mut latest, settings)?;
     changed(world, function, latest);
     Ok(())
 }
@@ -278,7 +281,21 @@ pub(in crate::sandbox::aws) fn delete_version(
     Ok(())
 }
 
-fn apply(world: &World, account: &str, latest: &mut Configuration, settings: Settings) -> Result<(), Error> {
+/// Whether Lambda may run a function as a role.
+pub(super) fn is_assumable(world: &World, function: &Function, role: &str) -> bool {
+    let Function { account, region, .. } = function;
+    let arn = function.arn();
+    let lambda = Service { principal: "lambda.amazonaws.com", source_arn: &arn, source_account: account };
+    let found = iam::role_by_arn(world, role).filter(|found| found.account == *account);
+    found.is_some_and(|found| iam::lets_service(world, &found, region, lambda))
+}
+
+fn apply(
+    world: &World,
+    function: &Function,
+    latest: &mut Configuration,
+    settings: Settings,
+) -> Result<(), Error> {
     if let Some(runtime) = &settings.runtime
         && !RUNTIMES.contains(&runtime.as_str())
     {
@@ -299,13 +316,10 @@ fn apply(world: &World, account: &str, latest: &mut Configuration, settings: Set
     if let Some(environment) = &settings.environment {
         check_environment(environment)?;
     }
-    if let Some(role) = &settings.role {
-        let assumable = iam::role_by_arn(world, role).is_some_and(|found| {
-            found.account == account && iam::lets_service(&found, "lambda.amazonaws.com")
-        });
-        if !assumable {
-            return Err(invalid("The role defined for the function cannot be assumed by Lambda.".to_owned()));
-        }
+    if let Some(role) = &settings.role
+        && !is_assumable(world, function, role)
+    {
+        return Err(invalid("The role defined for the function cannot be assumed by Lambda.".to_owned()));
     }
     let text = |into: &mut String, from: Option<String>| from.into_iter().for_each(|value| *into = value);
     text(&mut latest.description, settings.description);

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
+use super::super::apigateway;
 use super::super::error::Error;
 use super::super::rest::{Call, answer, empty, finish};
-use super::super::{apigateway, iam};
-use super::change::not_found;
+use super::change::{is_assumable, not_found};
 use super::function::{Alias, Configuration, Function, LATEST};
 use super::{journal, queue};
 use crate::sandbox::{Response, World};
@@ -175,8 +175,7 @@ pub(in crate::sandbox::aws) fn prepare(
         );
         return Err(Error::new(409, "ResourceConflictException", message));
     }
-    let role = iam::role_by_arn(world, &found.role);
-    if !role.is_some_and(|role| iam::lets_service(&role, "lambda.amazonaws.com")) {
+    if !is_assumable(world, function, &found.role) {
         let message = "The role defined for the function cannot be assumed by Lambda.";
         return Err(Error::new(403, "AccessDeniedException", message));
     }

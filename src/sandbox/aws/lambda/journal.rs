@@ -24,7 +24,7 @@ pub(super) fn write(world: &mut World, invocation: &Invocation, outcome: &Outcom
 fn may_log(world: &World, invocation: &Invocation, stream: &str) -> bool {
     let Invocation { account, region, log_group, .. } = invocation;
     let Some(role) = iam::role_by_arn(world, &invocation.role) else { return false };
-    let facts = Facts::new(world).with("aws:RequestedRegion", region);
+    let facts = Facts::new(world, region, account);
     let may = |action: &str, stream: &str| {
         let resource = logs::place(account, region, log_group, stream);
         let wish = Wish { action, resource: &resource, owner: account, policy: None, facts: &facts };

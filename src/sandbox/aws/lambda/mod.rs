@@ -102,6 +102,7 @@ fn part(call: &mut Call<'_>, method: &Method, name: &str, rest: &[&str]) -> Resu
         (&Method::PUT, ["code"]) => {
             let body = call.json()?;
             members::check(&body, &[members::CODE, members::NEW_CODE])?;
+            permit::read_code(call, &body)?;
             members::revision(body["RevisionId"].as_str(), &function.latest.revision, "GetFunction")?;
             change::update_code(call.world, &mut function, source(&body)?, architecture(&body))?;
             if body["Publish"] == json!(true) {
@@ -260,6 +261,7 @@ fn create(call: &mut Call<'_>) -> Result<Response, Error> {
     let body = call.json()?;
     members::check(&body, &[members::SETTINGS, members::NEW])?;
     members::check(&body["Code"], &[members::CODE])?;
+    permit::read_code(call, &body["Code"])?;
     if body["PackageType"].as_str().is_some_and(|kind| kind != "Zip") {
         return Err(invalid("The sandbox plays functions of zips alone".to_owned()));
     }

@@ -107,7 +107,7 @@ pub(in crate::sandbox::aws) fn lets(
     source_account: &str,
 ) -> bool {
     let Some(statements) = function.policies.get(qualifier) else { return false };
-    let facts = Facts::new(world);
+    let facts = Facts::new(world, &function.region, &function.account);
     let ask = Ask {
         caller: None,
         action: "lambda:InvokeFunction",

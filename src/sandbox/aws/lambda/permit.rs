@@ -4,7 +4,10 @@ use http::Method;
 use serde_json::{Value as Json, json};
 
 use super::super::error::Error;
+use super::super::identity::Wish;
+use super::super::policy::Facts;
 use super::super::rest::Call;
+use super::super::s3;
 use super::function;
 
 /// Refuses a caller that may not make this call. Administrators may make all.
@@ -20,7 +23,6 @@ pub(super) fn check(call: &Call<'_>) -> Result<(), Error> {
         (&Method::POST, ["2015-03-31", "functions"]) => {
             let name = body["FunctionName"].as_str().unwrap_or_default();
             call.may("lambda:CreateFunction", &named(call, name).0)?;
-            read_code(call, &body["Code"])?;
             pass_role(call, &body)
         }
         (&Method::GET, ["2017-03-31", "tags", arn]) => call.may("lambda:ListTags", &named(call, arn).0),
@@ -28,11 +30,7 @@ pub(super) fn check(call: &Call<'_>) -> Result<(), Error> {
             let Some(action) = action(&method, rest) else { return Ok(()) };
             let (resource, policy) = named(call, name);
             call.may_by(action, &resource, policy.as_ref())?;
-            match action {
-                "lambda:UpdateFunctionConfiguration" => pass_role(call, &body),
-                "lambda:UpdateFunctionCode" => read_code(call, &body),
-                _ => Ok(()),
-            }
+            if action == "lambda:UpdateFunctionConfiguration" { pass_role(call, &body) } else { Ok(()) }
         }
         _ => Ok(()),
     }
@@ -81,11 +79,24 @@ fn pass_role(call: &Call<'_>, body: &Json) -> Result<(), Error> {
     }
 }
 
-/// Code is read from a bucket as its caller.
-fn read_code(call: &Call<'_>, code: &Json) -> Result<(), Error> {
+/// Code is read from a bucket as its caller, whom the bucket's own policy lets in or keeps out: administrators too.
+pub(super) fn read_code(call: &Call<'_>, code: &Json) -> Result<(), Error> {
     let (Some(bucket), Some(key)) = (code["S3Bucket"].as_str(), code["S3Key"].as_str()) else {
         return Ok(());
     };
     let action = if code["S3ObjectVersion"].is_string() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-    call.may(action, &format!("arn:aws:s3:::{bucket}/{key}"))
+    // The bucket of another account is none to read code from: that is said where it is read.
+    let policy = s3::bucket_policy(call.world, &call.account, bucket).ok().flatten();
+    let policy = policy.and_then(|text| serde_json::from_str(&text).ok());
+    let facts = Facts::new(call.world, &call.region, &call.account)
+        .with("s3:ResourceAccount", &call.account)
+        .maybe("s3:VersionId", code["S3ObjectVersion"].as_str());
+    let resource = format!("arn:aws:s3:::{bucket}/{key}");
+    call.permit(Wish {
+        action,
+        resource: &resource,
+        owner: &call.account,
+        policy: policy.as_ref(),
+        facts: &facts,
+    })
 }

@@ -182,6 +182,11 @@ fn permit(call: &Call<'_>, action: &str, body: &Json) -> Result<(), Error> {
     let given = text("logGroupName").or(text("logGroupNamePrefix")).unwrap_or_default();
     let arn = text("logGroupIdentifier").or(text("resourceArn")).map(|arn| arn.trim_end_matches(":*"));
     let group = arn.map_or(given, |arn| arn.rsplit(':').next().unwrap_or_default());
+    if action == "ListTagsForResource" {
+        // Tags are a group's own: without the `:*` that stands for all in it.
+        let resource = format!("arn:aws:logs:{}:{}:log-group:{group}", call.region, call.account);
+        return call.may(&format!("logs:{action}"), &resource);
+    }
     let resource = place(&call.account, &call.region, group, text("logStreamName").unwrap_or_default());
     call.may(&format!("logs:{action}"), &resource)
 }

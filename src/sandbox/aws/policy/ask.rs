@@ -31,6 +31,10 @@ pub(in crate::sandbox::aws) struct Asker {
     pub(in crate::sandbox::aws) role: Option<String>,
     /// The role's tags.
     pub(in crate::sandbox::aws) tags: Vec<(String, String)>,
+    /// When the session was opened, if that is known.
+    pub(in crate::sandbox::aws) issued: Option<Timestamp>,
+    /// Whether the role has a boundary.
+    pub(in crate::sandbox::aws) bounded: bool,
 }
 
 /// A service of AWS, and on behalf of what it asks.
@@ -56,9 +60,11 @@ pub(in crate::sandbox::aws) struct Facts {
 }
 
 impl Facts {
-    /// Nothing but the time, over TLS: loopback stands for that.
-    pub(in crate::sandbox::aws) fn new(world: &World) -> Self {
-        Self { now: world.now(), secure: true, more: Vec::new() }
+    /// What every request has: the time, the region that is asked, the account whose the thing is; over TLS, for which
+    /// loopback stands.
+    pub(in crate::sandbox::aws) fn new(world: &World, region: &str, owner: &str) -> Self {
+        let facts = Self { now: world.now(), secure: true, more: Vec::new() };
+        facts.with("aws:RequestedRegion", region).with("aws:ResourceAccount", owner)
     }
 
     /// Adds a key.

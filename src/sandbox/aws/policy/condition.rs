@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::ask::Ask;
+use super::ask::{Ask, Asker};
 use super::each;
 use super::evaluate::is_like;
 
@@ -161,6 +161,14 @@ impl Judge<'_> {
             "aws:sourceaccount" => said(service.map(|service| service.source_account.to_owned())),
             "aws:principalservicename" => said(service.map(|service| service.principal.to_owned())),
             "aws:principalisawsservice" => Actual::Said(service.is_some().to_string()),
+            // A session is opened by nobody's second factor; who has lasting keys has none to tell of.
+            "aws:multifactorauthpresent" => {
+                said(caller.and_then(|caller| caller.role.as_ref()).map(|_| "false".to_owned()))
+            }
+            "aws:tokenissuetime" => match caller {
+                Some(Asker { role: Some(_), issued: None, .. }) => Actual::Unplayed,
+                caller => said(caller.and_then(|caller| caller.issued).map(|issued| issued.to_string())),
+            },
             "aws:viaawsservice" => Actual::Said("false".to_owned()),
             name => match name.strip_prefix("aws:principaltag/") {
                 Some(tag) => said(caller.and_then(|caller| {
@@ -177,14 +185,13 @@ impl Judge<'_> {
 /// Whether AWS too would have nothing under a key, of such requests as the sandbox is sent: nobody's network is a VPC,
 /// nobody has a second factor, no account is of an organisation; and what S3 is told with each request is known.
 fn is_absent(key: &str) -> bool {
-    const KEYS: [&str; 27] = [
+    const KEYS: [&str; 28] = [
         "aws:sourcevpc",
         "aws:sourcevpcarn",
         "aws:sourcevpce",
         "aws:vpcsourceip",
         "aws:ec2instancesourcevpc",
         "aws:ec2instancesourceprivateipv4",
-        "aws:multifactorauthpresent",
         "aws:multifactorauthage",
         "aws:federatedprovider",
         "aws:sourceidentity",
@@ -201,6 +208,8 @@ fn is_absent(key: &str) -> bool {
         "aws:sourceowner",
         "lambda:functionurlauthtype",
         "iam:passedtoservice",
+        "iam:permissionsboundary",
+        "iam:policyarn",
         "sts:externalid",
         "s3:dataaccesspointarn",
         "s3:dataaccesspointaccount",

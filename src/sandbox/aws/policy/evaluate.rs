@@ -39,6 +39,7 @@ impl Verdict {
 pub(in crate::sandbox::aws) fn evaluate(document: &Json, ask: Ask<'_>) -> Verdict {
     judge(document, ask, |statement| match (statement.get("Principal"), statement.get("NotPrincipal")) {
         (Some(principal), _) => meant(principal, ask),
+        (None, Some(principal)) if denies(statement) => (!spares(principal, ask)).then_some(Reach::Itself),
         (None, Some(principal)) => meant(principal, ask).is_none().then_some(Reach::Itself),
         (None, None) => None,
     })
@@ -56,7 +57,7 @@ fn judge(document: &Json, ask: Ask<'_>, whom: impl Fn(&Map<String, Json>) -> Opt
     let mut verdict = Verdict::Silent;
     for statement in statements(document).filter_map(Json::as_object) {
         let Some(reach) = whom(statement).filter(|_| applies(statement, judge)) else { continue };
-        let denies = statement.get("Effect").and_then(Json::as_str) == Some("Deny");
+        let denies = denies(statement);
         // What cannot be judged is not allowed.
         let holds = statement.get("Condition").map_or(Some(true), |condition| judge.holds(condition));
         match (holds.unwrap_or(denies), denies, verdict) {
@@ -67,6 +68,26 @@ fn judge(document: &Json, ask: Ask<'_>, whom: impl Fn(&Map<String, Json>) -> Opt
         }
     }
     verdict
+}
+
+fn denies(statement: &Map<String, Json>) -> bool {
+    statement.get("Effect").and_then(Json::as_str) == Some("Deny")
+}
+
+/// Whether a `Deny` for all but some leaves the caller alone. IAM's "NotPrincipal": account, role and session are looked
+/// at one after the other, so that whoever is meant must be named together with its account; and whoever has a boundary is
+/// denied whatever is named.
+fn spares(principal: &Json, ask: Ask<'_>) -> bool {
+    let Some(caller) = ask.caller.filter(|_| !is_everybody(principal) && ask.service.is_none()) else {
+        return meant(principal, ask).is_some();
+    };
+    let root = format!("arn:aws:iam::{}:root", caller.account);
+    let texts = principal.get("AWS").into_iter().flat_map(each).filter_map(Json::as_str).collect::<Vec<_>>();
+    let bearer = caller.role.as_ref().unwrap_or(&caller.arn);
+    let id = caller.id.split(':').next().unwrap_or_default();
+    let named = texts.iter().any(|text| text == bearer || *text == id);
+    let account = texts.iter().any(|text| *text == root || *text == caller.account);
+    named && account && !caller.bounded
 }
 
 /// Whether a document lets everybody in: an `Allow` for all principals without a condition that binds it to some.

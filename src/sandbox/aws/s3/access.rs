@@ -20,9 +20,8 @@ pub(super) fn bucket_named(call: &Call<'_>, name: &str, key: &str, action: &str)
     let bucket = existing(call, name)?;
     if let Err(why) = judge(call, &bucket, key, action) {
         // S3 tells the region even to those whom it tells nothing else.
-        return Err(
-            refusal(call, action, &resource(name, key), &why).header("x-amz-bucket-region", &bucket.region)
-        );
+        let refused = refusal(call, action, &resource(name, key), told(call, &bucket, &why));
+        return Err(refused.header("x-amz-bucket-region", &bucket.region));
     }
     in_region(call, bucket, action, key)
 }
@@ -57,10 +56,20 @@ fn in_region(call: &Call<'_>, bucket: Bucket, action: &str, key: &str) -> Result
 
 /// Refuses a caller that may not do something that is about no bucket that exists yet, or about all of them.
 pub(super) fn account_wide(call: &Call<'_>, action: &str, resource: &str) -> Result<(), Error> {
+    located(call, action, resource, None)
+}
+
+/// The same of a bucket that is to be made in the place that the call's body names.
+pub(super) fn located(
+    call: &Call<'_>,
+    action: &str,
+    resource: &str,
+    location: Option<&str>,
+) -> Result<(), Error> {
     let Some(caller) = &call.caller else { return Err(denied(call, action, resource)) };
-    let facts = facts(call, &caller.account);
+    let facts = facts(call, &call.region, &caller.account).maybe("s3:LocationConstraint", location);
     let wish = Wish { action, resource, owner: &caller.account, policy: None, facts: &facts };
-    identity::judge(call.world, caller, wish).map_err(|why| refusal(call, action, resource, &why))
+    identity::judge(call.world, caller, wish).map_err(|why| refusal(call, action, resource, &why.to_string()))
 }
 
 /// The refusal of a caller that may not do something.
@@ -68,15 +77,20 @@ pub(super) fn denied(call: &Call<'_>, action: &str, resource: &str) -> Error {
     refusal(call, action, resource, "")
 }
 
-/// The same with the reason, which those of other accounts are not told.
+/// The reason of a refusal, which those of other accounts are not told.
+fn told<'a>(call: &Call<'_>, bucket: &Bucket, why: &'a str) -> &'a str {
+    let own = call.caller.as_ref().is_some_and(|caller| caller.account == bucket.account);
+    if own { why } else { "" }
+}
+
+/// The same with the reason, where there is one to tell.
 fn refusal(call: &Call<'_>, action: &str, resource: &str, why: &str) -> Error {
     match &call.caller {
         None => Error::new(403, "AccessDenied", "Access Denied"),
         Some(caller) => {
             let arn = caller.arn();
-            let why = if caller.assumed.is_some() { format!(" {why}") } else { String::new() };
             let message = format!(
-                "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\"{why}"
+                "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\" {why}"
             );
             Error::new(403, "AccessDenied", message.trim_end())
         }
@@ -91,7 +105,7 @@ pub(super) fn hidden(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str, 
     match judge(call, bucket, "", "s3:ListBucket") {
         Ok(()) => error,
         Err(why) if call.caller.is_some() => {
-            refusal(call, "s3:ListBucket", &resource(&bucket.name, ""), &why)
+            refusal(call, "s3:ListBucket", &resource(&bucket.name, ""), told(call, bucket, &why))
         }
         Err(_) => refusal(call, action, &resource(&bucket.name, key), ""),
     }
@@ -104,7 +118,9 @@ fn resource(bucket: &str, key: &str) -> String {
 /// Why a caller may not do something to a bucket or an object of it.
 pub(super) fn judge(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str) -> Result<(), String> {
     let document = bucket.policy.as_ref().and_then(|text| serde_json::from_str(text).ok());
-    let (resource, facts) = (resource(&bucket.name, key), facts(call, &bucket.account));
+    // Who signs nothing names no region either.
+    let region = if call.caller.is_some() { &call.region } else { &bucket.region };
+    let (resource, facts) = (resource(&bucket.name, key), facts(call, region, &bucket.account));
     let closed = |document| bucket.blocks("RestrictPublicBuckets") && is_public(document);
     let Some(caller) = &call.caller else {
         let ask = Ask { caller: None, action, resource: &resource, service: None, facts: &facts };
@@ -119,7 +135,7 @@ pub(super) fn judge(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str) -
         policy: document.as_ref(),
         facts: &facts,
     };
-    identity::judge(call.world, caller, wish)?;
+    identity::judge(call.world, caller, wish).map_err(|why| why.to_string())?;
     if caller.account != bucket.account && document.as_ref().is_some_and(closed) {
         return Err("because public access is blocked by the BlockPublicAccess setting".to_owned());
     }
@@ -127,10 +143,8 @@ pub(super) fn judge(call: &Call<'_>, bucket: &Bucket, key: &str, action: &str) -
 }
 
 /// What conditions may be about: parameters, and all of S3's own header fields.
-fn facts(call: &Call<'_>, owner: &str) -> Facts {
-    let mut facts = Facts::new(call.world)
-        .with("aws:RequestedRegion", &call.region)
-        .with("aws:ResourceAccount", owner)
+fn facts(call: &Call<'_>, region: &str, owner: &str) -> Facts {
+    let mut facts = Facts::new(call.world, region, owner)
         .with("s3:ResourceAccount", owner)
         .maybe("s3:prefix", call.parameter("prefix"))
         .maybe("s3:delimiter", call.parameter("delimiter"))

@@ -17,8 +17,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Error> {
         let error = Error::new(400, "InvalidBucketName", "The specified bucket is not valid.");
         return Err(error.detail("BucketName", name));
     }
-    access::account_wide(call, "s3:CreateBucket", &format!("arn:aws:s3:::{name}"))?;
-    let request = read_request(call)?;
+    let request = if call.body.is_empty() { None } else { Some(read_body(&call.body)?) };
+    let location = request.as_ref().and_then(|request| request.value("LocationConstraint"));
+    access::located(call, "s3:CreateBucket", &format!("arn:aws:s3:::{name}"), location)?;
+    check_location(call, location)?;
     check_namespace(call, &caller.account)?;
     let ownership = call.header("x-amz-object-ownership").unwrap_or("BucketOwnerEnforced").to_owned();
     if !config::is_ownership(&ownership) {
@@ -73,10 +75,8 @@ fn taken(bucket: &Bucket, account: &str, region: &str) -> Result<Response, Error
     Err(Error::new(409, "BucketAlreadyOwnedByYou", message).detail("BucketName", &bucket.name))
 }
 
-/// The body of the request, if there is one; its location must be that of the endpoint asked.
-fn read_request(call: &Call<'_>) -> Result<Option<Element>, Error> {
-    let request = if call.body.is_empty() { None } else { Some(read_body(&call.body)?) };
-    let location = request.as_ref().and_then(|request| request.value("LocationConstraint"));
+/// The location that the body names, if it names one, must be that of the endpoint asked.
+fn check_location(call: &Call<'_>, location: Option<&str>) -> Result<(), Error> {
     let incompatible = |location: &str| {
         let message = format!(
             "The {location} location constraint is incompatible for the region specific endpoint this request was sent to."
@@ -90,9 +90,9 @@ fn read_request(call: &Call<'_>) -> Result<Option<Element>, Error> {
     };
     match (location, call.region.as_str()) {
         (Some("us-east-1" | ""), "us-east-1") => invalid(location.unwrap_or_default()),
-        (None, "us-east-1") | (Some("EU"), "eu-west-1") => Ok(request),
+        (None, "us-east-1") | (Some("EU"), "eu-west-1") => Ok(()),
         (None, _) => incompatible("unspecified"),
-        (Some(location), region) if location == region => Ok(request),
+        (Some(location), region) if location == region => Ok(()),
         (Some(location), _) if !location.contains('-') => invalid(location),
         (Some(location), _) => incompatible(location),
     }

@@ -43,7 +43,8 @@ fn find(call: &Call<'_>, service: Option<Service<'_>>) -> Result<(Version, Conte
     let document =
         bucket.policy.as_ref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let hidden = service.is_none() && bucket.blocks("RestrictPublicBuckets") && is_public(&document);
-    let facts = Facts::new(call.world);
+    let facts =
+        Facts::new(call.world, &bucket.region, &bucket.account).with("s3:ResourceAccount", &bucket.account);
     let may = |action: &str, resource: &str| {
         let ask = Ask { caller: None, action, resource, service, facts: &facts };
         !hidden && evaluate(&document, ask).allows()
