@@ -29,7 +29,6 @@ pub enum Mutant {
     FailedIsUntouched,
     SecretsWritten,
     KeptIsUndone,
-    UndoingUnwritten,
     WriteErrorsIgnored,
     NothingSynced,
     ReplacedInPlace,
@@ -93,7 +92,6 @@ pub const ALL: &[Mutant] = &[
     M::FailedIsUntouched,
     M::SecretsWritten,
     M::KeptIsUndone,
-    M::UndoingUnwritten,
     M::WriteErrorsIgnored,
     M::NothingSynced,
     M::ReplacedInPlace,
@@ -241,8 +239,7 @@ impl<L: Ledger> Ledger for Crooked<L> {
 fn written(mutant: Mutant, entry: Entry) -> Option<Entry> {
     match (mutant, entry) {
         (M::OutcomesUnwritten, Entry::Done { .. } | Entry::Failed { .. } | Entry::Unclear { .. })
-        | (M::NeverEnded, Entry::Ended)
-        | (M::UndoingUnwritten, Entry::Undoing { .. } | Entry::Undone { .. } | Entry::Kept { .. }) => None,
+        | (M::NeverEnded, Entry::Ended) => None,
         (M::UnclearIsUntouched, Entry::Unclear { deed, why })
         | (M::FailedIsUntouched, Entry::Failed { deed, why, .. }) => {
             Some(Entry::Failed { deed, untouched: true, why })
