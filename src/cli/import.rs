@@ -66,18 +66,22 @@ impl Import {
                 .hint(format!("let go of that first with `mcm state rm {}`", self.address));
             return Err(Failure::refused(diagnostic));
         }
+        let same = |one: &Owned| {
+            loaded.stack.get(&self.address).is_some_and(|resource| resource.ty == one.ty)
+                && one.id.0 == self.id
+        };
+        if let Some((other, _)) = state.resources.iter().find(|(_, one)| same(one)) {
+            let diagnostic =
+                Diagnostic::error(format!("{} is owned already, as {other}", ui::text::line(&self.id)));
+            return Err(Failure::refused(diagnostic.hint(format!(
+                "if {} is the new name of {other}, take {other} out of the stack file: the next plan follows by itself",
+                self.address
+            ))));
+        }
         let reach = reach::open(workspace, &loaded.stack).await?;
         // The guard first: an object of that name in another account is another object.
         survey(loaded, &state, &journal, &reach.router).await?;
         let owned = self.read(loaded, &reach).await?;
-        let same = |one: &Owned| one.ty == owned.ty && one.id == owned.id;
-        if let Some((other, _)) = state.resources.iter().find(|(_, one)| same(one)) {
-            let diagnostic = Diagnostic::error(format!("{} is owned already, as {other}", owned.id)).hint(format!(
-                "if {} is the new name of {other}, take {other} out of the stack file: the next plan follows by itself",
-                self.address
-            ));
-            return Err(Failure::refused(diagnostic));
-        }
         state.resources.insert(self.address.clone(), owned);
         state.serial += 1;
         store.record(&[], &state).await?;
