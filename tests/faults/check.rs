@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mcm::model::{ErrorKind, Kept, Outcome};
 
-use super::blows::{Blow, Point, RETRY_AFTER_S, STRANGER, changes};
+use super::blows::{Blow, RETRY_AFTER_S, STRANGER};
 use super::disk::Damage;
 use super::image::{Image, difference, irreplaceable};
 use super::life::{CANARY, End, Life, Ran};
@@ -118,16 +118,6 @@ impl Check<'_> {
             && !forward
         {
             self.fail("pivot", format!("{gone} was gone for good, and `rollback` ended with {rollback:?}"));
-        }
-    }
-
-    /// Who is asked to stop before the first change changes nothing.
-    pub fn heeds(&mut self, ran: &Ran, scenario: &Scenario) {
-        let Mishap::Request(at, Blow::Stopped) = self.mishap else { return };
-        let before = !scenario.points[..=*at].iter().any(Point::changes);
-        let changed = ran.traffic.iter().find(|sent| changes(sent.cloud, &sent.target));
-        if let Some(sent) = changed.filter(|_| before) {
-            self.fail("stop", format!("the run was asked to stop, and sent {}", sent.target));
         }
     }
 

@@ -192,8 +192,7 @@ impl Life {
         let tell = |event: Event| {
             let _ = writeln!(told.lock().unwrap(), "{event:?}");
         };
-        let (stop, unheard) = (Stop::default(), Stop::default());
-        let heard = if self.mutant == Some(Mutant::StopUnheard) { &unheard } else { &stop };
+        let stop = Stop::default();
         let (mut met, mut dying) = (wire.met(), self.disk.dying());
         met.mark_unchanged();
         let struck = async {
@@ -220,14 +219,14 @@ impl Life {
         };
         let working = async {
             match job {
-                Job::Apply(stack) => self.apply(stack, PLAIN, heard, &tell).await,
+                Job::Apply(stack) => self.apply(stack, PLAIN, &stop, &tell).await,
                 Job::Recreate(stack) => {
-                    self.apply(stack, Wanted { allow_recreate: true, ..PLAIN }, heard, &tell).await
+                    self.apply(stack, Wanted { allow_recreate: true, ..PLAIN }, &stop, &tell).await
                 }
                 Job::Destroy(stack) => {
-                    self.apply(stack, Wanted { mode: Mode::Destroy, ..PLAIN }, heard, &tell).await
+                    self.apply(stack, Wanted { mode: Mode::Destroy, ..PLAIN }, &stop, &tell).await
                 }
-                Job::Rollback(stack) => self.rollback(stack, heard, &tell).await,
+                Job::Rollback(stack) => self.rollback(stack, &stop, &tell).await,
             }
         };
         // The order matters: a process whose work is done at the moment of a signal is done.

@@ -26,7 +26,6 @@ pub enum Mutant {
     OwnershipForgotten,
     DependenciesForgotten,
     UnclearIsUntouched,
-    FailedIsUntouched,
     SecretsWritten,
     KeptIsUndone,
     WriteErrorsIgnored,
@@ -62,7 +61,6 @@ pub enum Mutant {
     JournalUnread,
     StateUnread,
     LeavingUnwatched,
-    StopUnheard,
     UnclearNotUndone,
     FailedNotUndone,
     UpdatesNotUndone,
@@ -89,7 +87,6 @@ pub const ALL: &[Mutant] = &[
     M::OwnershipForgotten,
     M::DependenciesForgotten,
     M::UnclearIsUntouched,
-    M::FailedIsUntouched,
     M::SecretsWritten,
     M::KeptIsUndone,
     M::WriteErrorsIgnored,
@@ -122,7 +119,6 @@ pub const ALL: &[Mutant] = &[
     M::JournalUnread,
     M::StateUnread,
     M::LeavingUnwatched,
-    M::StopUnheard,
     M::UnclearNotUndone,
     M::FailedNotUndone,
     M::UpdatesNotUndone,
@@ -240,8 +236,7 @@ fn written(mutant: Mutant, entry: Entry) -> Option<Entry> {
     match (mutant, entry) {
         (M::OutcomesUnwritten, Entry::Done { .. } | Entry::Failed { .. } | Entry::Unclear { .. })
         | (M::NeverEnded, Entry::Ended) => None,
-        (M::UnclearIsUntouched, Entry::Unclear { deed, why })
-        | (M::FailedIsUntouched, Entry::Failed { deed, why, .. }) => {
+        (M::UnclearIsUntouched, Entry::Unclear { deed, why }) => {
             Some(Entry::Failed { deed, untouched: true, why })
         }
         (M::KeptIsUndone, Entry::Kept { deed, .. }) => Some(Entry::Undone { deed, owns: Holding::default() }),

@@ -178,7 +178,6 @@ impl Scenario {
         check.bounded(&ran, self, mishap);
         check.passes(&ran, self);
         check.goes_back(&ran, self);
-        check.heeds(&ran, self);
         *tally.ends.lock().unwrap().entry(kind(&ran.end)).or_default() += 1;
         if !life.clouds.world(give_back) {
             check.fail("foreign", "somebody else's role was touched".to_owned());
