@@ -373,10 +373,10 @@ pub(super) async fn settle(
         () = signals.came() => {}
     }
     stop.request();
-    progress.say(
+    progress.say(&format!(
         "Stopping: no further step starts; what is in flight is awaited. Once more leaves at once; \
-         either way a plain `mcm apply` goes on, and `mcm rollback` goes back.",
-    );
+         either way `mcm {command}` goes on from there."
+    ));
     match tokio::time::timeout(SETTLE, running).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Failure::new(

@@ -101,7 +101,7 @@ fn wanted_elsewhere(changes: &[Change], going: &Change) -> Option<Diagnostic> {
     let summary = format!("{address} would be deleted, and {other} wants the same object: `{id}`");
     Some(Diagnostic::error(summary).hint(format!(
         "if {other} is the new name of {address}, let go of the old one with `mcm state rm {address}`, and take the object \
-         over with `adopt: true` in the entry of {other}"
+         over with `adopt: true` in the entry of {other}, or, where it bears no mark, with `mcm import {other} '{id}'`"
     )))
 }
 
