@@ -71,8 +71,24 @@ impl Reach {
     }
 
     /// See [`Kept::close`].
-    pub(super) async fn close(self) {
-        self.kept.close().await;
+    pub(super) async fn close(mut self) {
+        #[cfg(feature = "sandbox")]
+        if self.kept.session.as_ref().is_some_and(|session| !session.is_own()) {
+            return;
+        }
+        std::mem::take(&mut self.kept).close().await;
+    }
+}
+
+/// A sandbox that another command serves may end before this one does; what failed then is not the stack's fault.
+#[cfg(feature = "sandbox")]
+impl Drop for Reach {
+    fn drop(&mut self) {
+        if self.kept.session.as_ref().is_some_and(sandbox::Session::has_ended) {
+            crate::ui::print::notice(
+                "The sandbox that was used here was another mcm command's, and ended with it: run this command again.",
+            );
+        }
     }
 }
 

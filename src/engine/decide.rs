@@ -193,7 +193,7 @@ impl Draft<'_> {
         }
         let reason = unmarked.then(|| match mark {
             Some(mark) => format!("its mark calls it {}, as it was called before", mark.address),
-            None => "the ownership mark was taken off it; it is put back".to_owned(),
+            None => "it bears no ownership mark; one is put on it".to_owned(),
         });
         Ok(Change { reason, ..self.change(Action::Update, Some(before), edits, Op::Update) })
     }

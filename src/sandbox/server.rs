@@ -33,6 +33,8 @@ const STARTING: Duration = Duration::from_secs(10);
 const CLOSING: Duration = Duration::from_secs(5);
 /// A control request is answered within this time.
 const ANSWERING: Duration = Duration::from_secs(5);
+/// A server that is up takes a connection within this time.
+const TAKING: Duration = Duration::from_secs(1);
 
 /// How a sandbox is served.
 #[derive(Clone, Debug)]
@@ -169,6 +171,13 @@ impl Session {
     /// Whether the server is this session's own, and ends with it.
     pub fn is_own(&self) -> bool {
         self.own.is_some()
+    }
+
+    /// Whether the server was somebody else's, and does not answer any more.
+    pub fn has_ended(&self) -> bool {
+        let address = self.endpoints.aws.rsplit('/').next().and_then(|address| address.parse().ok());
+        self.own.is_none()
+            && address.is_some_and(|address| std::net::TcpStream::connect_timeout(&address, TAKING).is_err())
     }
 
     /// Faults and the record of requests, where the server is this session's own.

@@ -117,7 +117,7 @@ fn updated() -> Change {
         edit(&["Cors"], Some(Value::from_json(json!([{ "AllowedMethods": ["GET"] }]))), None),
     ];
     let id = Some(CloudId("images-files".to_owned()));
-    let reason = Some("the ownership mark was taken off it; it is put back".to_owned());
+    let reason = Some("it bears no ownership mark; one is put on it".to_owned());
     let before =
         Some(map(json!({ "Description": "old", "PolicyDocument": policy("s3:GetObject").to_json() })));
     let after = Some(map(json!({ "Description": "new", "PolicyDocument": policy("s3:*").to_json() })));

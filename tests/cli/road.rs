@@ -223,6 +223,27 @@ fn a_stopped_server_ends_well() {
 }
 
 #[test]
+fn a_sandbox_that_ends_beneath_a_run_is_named() {
+    let home = folder(SMALL);
+    let mut served = Served::start(home.path(), &["--latency-ms", "400"]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
+        .args(["apply", "--sandbox", "--auto-approve", "--parallelism", "1"])
+        .current_dir(home.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.by_ref().map(Result::unwrap).any(|line| line.contains("creating")));
+    served.0.kill().unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(matches!(child.wait().unwrap().code(), Some(1 | 5 | 6)), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("was another mcm command's, and ended")), "{rest:#?}");
+    let again = run(home.path(), &["apply", "--sandbox", "--auto-approve"]).exits(0);
+    assert!(!again.all().contains("another mcm command's"), "{}", again.all());
+}
+
+#[test]
 fn an_interrupted_run_says_so_and_goes_on() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &["--latency-ms", "400"]);
