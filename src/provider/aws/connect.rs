@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 
 use super::super::{AwsAccess, AwsKey};
 use super::dialled::{Carried, Time};
+use super::error;
 use crate::model::{AwsPlace, Cloud, CloudError, ErrorKind, Secret};
 
 /// The SDK's clients.
@@ -210,13 +211,11 @@ async fn key(credentials: &SharedCredentialsProvider) -> Result<AwsKey, CloudErr
         code: String::new(),
         message,
         request_id: None,
-        hint: Some(
-            "log in (`aws sso login`), name a profile (AWS_PROFILE), or set AWS_ACCESS_KEY_ID".to_owned(),
-        ),
+        hint: Some(error::SIGN_IN.to_owned()),
     };
     let found = tokio::time::timeout(CREDENTIALS, credentials.provide_credentials()).await;
     let found = found.map_err(|_| missing("no credentials came in time".to_owned()))?.map_err(|error| {
-        missing(aws_smithy_types::error::display::DisplayErrorContext(&error).to_string())
+        missing(error::no_credentials(&error, std::env::var("AWS_PROFILE").ok().as_deref()))
     })?;
     let token = found.session_token().map(Secret::new);
     Ok((found.access_key_id().to_owned(), Secret::new(found.secret_access_key()), token))

@@ -30,7 +30,10 @@ where
         || if service.is_some() && !garbled { words_of(status).to_owned() } else { causes(failure) },
         str::to_owned,
     );
+    let unsigned = unsigned(failure);
+    let message = unsigned.clone().unwrap_or(message);
     let kind = match failure {
+        _ if unsigned.is_some() => ErrorKind::Credentials,
         SdkError::ServiceError(_) if garbled => ErrorKind::Unknown,
         SdkError::ServiceError(_) => kind(&code, &message, status),
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => unsent(failure),
@@ -143,9 +146,6 @@ where
     let mut cause: Option<&(dyn Error + 'static)> = Some(failure);
     let mut construction = matches!(failure, SdkError::ConstructionFailure(_));
     while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
-            return ErrorKind::Credentials;
-        }
         if error.is::<PlainHttp>() {
             return ErrorKind::Invalid;
         }
@@ -170,6 +170,38 @@ where
     if construction { ErrorKind::Invalid } else { ErrorKind::Unknown }
 }
 
+/// Why there are no credentials, if that is what a request failed for.
+fn unsigned(failure: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(failure);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return Some(no_credentials(error, std::env::var("AWS_PROFILE").ok().as_deref()));
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Why there are no credentials. The last link of the chain is the machine's metadata; when it fails, so did all before it.
+pub(super) fn no_credentials(error: &(dyn Error + 'static), profile: Option<&str>) -> String {
+    let said = causes(error);
+    let profile = profile.filter(|name| !name.is_empty());
+    match (said.contains("IMDS"), profile) {
+        (true, None) => {
+            format!("none in the environment, in ~/.aws or in a container; metadata of the machine: {said}")
+        }
+        (true, Some(name)) => format!(
+            "AWS_PROFILE names `{name}`, and ~/.aws has no credentials under that name; metadata of the machine: {said}"
+        ),
+        (false, Some(name)) => format!("profile `{name}` (AWS_PROFILE): {said}"),
+        (false, None) => said,
+    }
+}
+
+/// The way out where there are none.
+pub(super) const SIGN_IN: &str = "sign in with `aws sso login` or `aws configure`, choose a profile with AWS_PROFILE, or set \
+                                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
 /// The chain of causes, each once.
 fn causes(failure: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
@@ -192,10 +224,7 @@ fn hint(kind: ErrorKind, code: &str) -> Option<&'static str> {
                 "the credentials have expired: sign in again (`aws sso login`), then repeat the command"
             }
             "RequestTimeTooSkewed" => "the clock of this machine is wrong: set it, then repeat the command",
-            "" => {
-                "sign in with `aws sso login` or `aws configure`, choose a profile with AWS_PROFILE, or set \
-                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            }
+            "" => SIGN_IN,
             _ => "AWS does not accept these credentials: check AWS_PROFILE and AWS_ACCESS_KEY_ID",
         }),
         ErrorKind::Unreachable => {
@@ -256,6 +285,19 @@ pub(super) fn optional<T>(answer: Result<T, CloudError>) -> Result<Option<T>, Cl
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_that_gives_no_credentials_is_named() {
+        let absent = CredentialsError::not_loaded("failed to load IMDS session token");
+        let told = no_credentials(&absent, Some("prod"));
+        assert!(told.starts_with("AWS_PROFILE names `prod`, and ~/.aws has no credentials under"), "{told}");
+        let told = no_credentials(&absent, None);
+        assert!(told.starts_with("none in the environment, in ~/.aws or in a container;"), "{told}");
+        let expired = CredentialsError::provider_error("the SSO token has expired");
+        let told = no_credentials(&expired, Some("prod"));
+        assert!(told.starts_with("profile `prod` (AWS_PROFILE): "), "{told}");
+        assert!(told.ends_with("the SSO token has expired"), "{told}");
+    }
 
     #[test]
     fn codes_are_told_apart() {
