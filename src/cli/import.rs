@@ -80,13 +80,13 @@ impl Import {
         }
         let reach = reach::open(workspace, &loaded.stack).await?;
         // The guard first: an object of that name in another account is another object.
-        survey(loaded, &state, &journal, &reach.router).await?;
+        survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router).await?;
         let owned = self.read(loaded, &reach).await?;
         state.resources.insert(self.address.clone(), owned);
         state.serial += 1;
         store.record(&[], &state).await?;
         ui::print::result(&format!("The stack owns {} as {} now.", ui::text::line(&self.id), self.address));
-        let inventory = survey(loaded, &state, &journal, &reach.router).await?;
+        let inventory = survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router).await?;
         let request = Request {
             mode: Mode::Apply,
             targets: vec![self.address.clone()],

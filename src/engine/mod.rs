@@ -6,6 +6,7 @@ mod books;
 mod decide;
 mod diff;
 mod follow;
+mod image;
 mod observe;
 mod order;
 mod plan;

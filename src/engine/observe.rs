@@ -14,7 +14,7 @@ use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use super::step::UNSEEN;
 use crate::model::{
     Absence, Address, Catalogue, CloudError, CloudId, Condition, Digest, ErrorKind, Inventory, Journal, Live,
-    Map, Observed, Provider, Read, Resource, ResourceType, Stack, State, Value,
+    Map, Mode, Observed, Provider, Read, Resource, ResourceType, Stack, Standing, State, Value,
 };
 
 /// The pause between two looks at something that may be on its way out.
@@ -35,6 +35,8 @@ struct Wanted<'a> {
     secrets: bool,
     /// Whether the state says that we made it: then "not usable" is not "not there".
     owned: bool,
+    /// Whether "not there" is to be believed only when it was said for a while: whoever lets go of it never looks again.
+    doubted: bool,
 }
 
 /// In which capacity an object is read.
@@ -47,12 +49,14 @@ enum Role {
 
 /// Reads every object that the stack desires or the state owns. Identity may need several waves, at most one for
 /// each link of a chain of references; two in practice. What the journal says may be on its way out is looked at for
-/// as long as a deletion may take to show.
+/// as long as a deletion may take to show; what is owned and about to be let go of, and is not shown, for as long as a
+/// creation may take.
 pub async fn observe(
     stack: &Stack,
     state: &State,
     journal: &Journal,
     catalogue: &Catalogue,
+    mode: Mode,
     clouds: &impl Provider,
 ) -> Result<Inventory, ObserveError> {
     let secrets = secrets_wanted(stack);
@@ -65,6 +69,11 @@ pub async fn observe(
     wanted.extend(recorded(state, catalogue, &secrets, &wanted));
     while !wanted.is_empty() {
         inventory.waves += 1;
+        if mode == Mode::Destroy {
+            for one in &mut wanted {
+                one.doubted |= is_held(state, one);
+            }
+        }
         let found = read_all(wanted, journal, clouds).await?;
         for (wanted, observed) in found {
             by_id.insert((wanted.ty.clone(), wanted.id.clone()), observed.clone());
@@ -118,6 +127,7 @@ fn recorded<'a>(
             desired: None,
             secrets: secrets.contains(address),
             owned: true,
+            doubted: owned.standing != Standing::Deleting,
         })
         .collect()
 }
@@ -159,6 +169,7 @@ fn desired<'a>(
         desired: Some(view.resolve_sealed(&resource.properties)),
         secrets: secrets.contains(address),
         owned: state.resources.get(address).is_some_and(|owned| owned.id == id),
+        doubted: false,
         id,
     }
 }
@@ -208,6 +219,12 @@ fn identified<'a>(
     wanted
 }
 
+/// Whether the state says that an object is there, or may be.
+fn is_held(state: &State, wanted: &Wanted<'_>) -> bool {
+    let owned = state.resources.get(wanted.address);
+    owned.is_some_and(|owned| owned.id == wanted.id && owned.standing != Standing::Deleting)
+}
+
 /// Whether a read found an object that is in use.
 fn shows_something(answer: &Result<Option<Live>, CloudError>) -> bool {
     matches!(answer, Ok(Some(live)) if live.condition == Condition::Ready)
@@ -231,7 +248,10 @@ async fn read_all<'a>(
             let began = Instant::now();
             let mut answer = clouds.read(request).await;
             let leaving = journal.is_leaving(wanted.ty, &wanted.id);
-            while leaving && began.elapsed() < UNSEEN && shows_something(&answer) {
+            let unsettled = |answer: &Result<Option<Live>, CloudError>| {
+                (leaving && shows_something(answer)) || (wanted.doubted && matches!(answer, Ok(None)))
+            };
+            while began.elapsed() < UNSEEN && unsettled(&answer) {
                 sleep(LOOK).await;
                 answer = clouds.read(request).await;
             }

@@ -64,6 +64,8 @@ pub struct Delete<'a> {
     pub id: &'a CloudId,
     /// What the plan saw.
     pub before: &'a Live,
+    /// Whether data in it keeps it: nobody has approved their loss. One that holds some is an error, `NotEmpty`.
+    pub spares_data: bool,
 }
 
 /// Ask what stands in the way of deleting one object.

@@ -66,9 +66,10 @@ impl World {
         mode: Mode,
         allow_recreate: bool,
     ) -> Result<(Plan, Inventory), Diagnostics> {
-        let inventory = engine::observe(stack, &self.state, &Journal::default(), &catalogue(), &self.cloud)
-            .await
-            .unwrap();
+        let inventory =
+            engine::observe(stack, &self.state, &Journal::default(), &catalogue(), mode, &self.cloud)
+                .await
+                .unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let request = Request { mode, targets: Vec::new(), excludes: Vec::new(), allow_recreate, now };
         let plan = engine::plan(stack, &self.state, &catalogue(), &inventory, &request)?;

@@ -155,7 +155,7 @@ impl Thing<'_> {
 
     async fn delete(&self, properties: &Json) {
         let live = self.read(properties).await.unwrap();
-        let request = Delete { ty: &self.ty, id: &live.id, before: &live };
+        let request = Delete { ty: &self.ty, id: &live.id, before: &live, spares_data: false };
         self.lab.router.delete(request).await.unwrap();
         // Once more is as good as once.
         self.lab.router.delete(request).await.unwrap();
@@ -430,7 +430,7 @@ async fn a_service_and_a_database() {
     let mut protected = optimistic.clone();
     protected["deleteProtectionState"] = json!("DELETE_PROTECTION_ENABLED");
     let live = databases.update(&optimistic, &protected).await;
-    let request = Delete { ty: &databases.ty, id: &live.id, before: &live };
+    let request = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: false };
     let refused = lab.router.delete(request).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(refused.hint.unwrap().contains("deleteProtectionState"));
@@ -442,8 +442,11 @@ async fn a_service_and_a_database() {
 
     lab.enable("iamcredentials.googleapis.com").await;
     let live = services.read(&json!({ "name": "iam.googleapis.com" })).await.unwrap();
-    let needed =
-        lab.router.delete(Delete { ty: &services.ty, id: &live.id, before: &live }).await.unwrap_err();
+    let needed = lab
+        .router
+        .delete(Delete { ty: &services.ty, id: &live.id, before: &live, spares_data: false })
+        .await
+        .unwrap_err();
     assert!(needed.hint.unwrap().contains("other enabled services"), "{}", needed.message);
     let unknown = services.try_create(&json!({ "name": "nothing.googleapis.com" })).await.unwrap_err();
     assert_eq!(unknown.kind, ErrorKind::Denied);
