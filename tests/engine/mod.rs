@@ -1,5 +1,6 @@
 //! The engine over a made-up cloud: what is planned, what is sent, what is left after a failure.
 
+mod doubt;
 pub mod fake;
 mod journal;
 mod replacing;

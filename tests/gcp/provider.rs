@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::lab::{access, sandbox};
+use crate::support::sign::send;
 
 const PROJECT: &str = "gcp-provider-tests";
 
@@ -434,7 +435,25 @@ async fn a_service_and_a_database() {
     let refused = lab.router.delete(request).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(refused.hint.unwrap().contains("deleteProtectionState"));
-    databases.update(&protected, &optimistic).await;
+    let live = databases.update(&protected, &optimistic).await;
+
+    // What nobody approved of is not lost: a database with a document in it goes only when that is meant.
+    let (endpoint, token) = (&lab.session.endpoints.gcp, lab.session.credentials.gcp_token());
+    let documents = format!("/v1/{}/documents/pictures", live.id);
+    let fields = [("authorization", format!("Bearer {token}"))];
+    let fields = [(fields[0].0, fields[0].1.as_str()), ("content-type", "application/json")];
+    let made =
+        send(endpoint, "POST", &format!("{documents}?documentId=one"), &fields, r#"{"fields":{}}"#).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let spare = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: true };
+    let kept = lab.router.delete(spare).await.unwrap_err();
+    assert_eq!(kept.kind, ErrorKind::NotEmpty, "{kept:?}");
+    assert!(kept.message.contains("documents in it, in `pictures`"), "{}", kept.message);
+    let gone = send(endpoint, "DELETE", &format!("{documents}/one"), &fields, "").await;
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    lab.router.delete(spare).await.unwrap();
+    databases.is_gone(&optimistic).await;
+    databases.create(&optimistic).await;
     databases.delete(&optimistic).await;
     databases.is_gone(&optimistic).await;
     services.delete(&firestore).await;
