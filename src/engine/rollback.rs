@@ -108,7 +108,7 @@ pub(super) async fn roll_back<L: Ledger>(
         let result = if needed.contains(&address) && deed.is_making() {
             Err(Stay::Kept("something that was kept needs it".to_owned()))
         } else {
-            undo(undoing, deed, clouds, events).await
+            books.amid(Box::pin(undo(undoing, deed, clouds, events))).await?
         };
         // What is not known to have failed may be on its way: it is being undone until somebody has looked.
         let unclear = matches!(&result, Err(Stay::Failed(error))

@@ -124,6 +124,12 @@ pub trait Ledger: Send {
         entries: &[Entry],
         state: &State,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Ends when the right to change what the stack owns is lost: whatever is on its way then is let go of, and nothing
+    /// more is sent. One that cannot be lost never ends.
+    fn lost(&self) -> impl Future<Output = LedgerError> + Send {
+        std::future::pending()
+    }
 }
 
 /// The record of a run could not be written.

@@ -243,6 +243,16 @@ async fn while_held<T>(guard: Option<Guard>, work: impl Future<Output = T>) -> i
 }
 
 impl Ledger for Store {
+    async fn lost(&self) -> LedgerError {
+        match &self.guard {
+            Some(guard) => {
+                guard.ended().await;
+                self.failed(STATE, Guard::lost())
+            }
+            None => std::future::pending().await,
+        }
+    }
+
     async fn record(&mut self, entries: &[Entry], state: &State) -> Result<(), LedgerError> {
         if state.serial < self.serial {
             let why = format!("serial {} is older than {}, which is written", state.serial, self.serial);

@@ -245,3 +245,34 @@ async fn what_a_kept_change_has_come_to_need_is_kept_too() {
     assert_eq!(kept, ["p", "r"]);
     assert_eq!(world.cloud.names(), ["p", "r"]);
 }
+
+/// Its lock is lost while the first request is on its way.
+#[derive(Default)]
+struct Fragile(super::Book);
+
+impl Ledger for Fragile {
+    async fn record(&mut self, entries: &[Entry], state: &State) -> Result<(), LedgerError> {
+        self.0.record(entries, state).await
+    }
+
+    async fn lost(&self) -> LedgerError {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        LedgerError { what: "writing the state failed".to_owned(), source: std::io::Error::other("lost") }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_without_the_lock() {
+    let mut world = World::default();
+    let (plan, inventory) = world.plan(&three(), Mode::Apply).await.unwrap();
+    let plan = engine::approve(plan, &inventory, &catalogue(), Answer::Automatic).unwrap();
+    let settings = Settings { parallelism: 8, rollback: true, now: Timestamp::UNIX_EPOCH };
+    let mut ledger = Fragile::default();
+    let mut books = Books::new(&mut world.state, &mut world.journal, &mut ledger);
+    let (cloud, stack, catalogue, stop) = (&world.cloud, three(), catalogue(), Stop::default());
+    let ended =
+        engine::apply(plan, &stack, &inventory, &catalogue, &mut books, cloud, settings, &stop, &|_| ());
+    assert_eq!(ended.await.unwrap_err().source.to_string(), "lost");
+    assert!(cloud.sent().is_empty());
+    assert!(world.journal.is_open(), "the intent is in the books");
+}
