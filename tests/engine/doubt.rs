@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mcm::engine::{self, Answer, Books, Settings, Stop, Undoing};
 use mcm::model::*;
 
-use super::fake::{Fault, THING, catalogue};
+use super::fake::{Fault, PLAIN, THING, catalogue};
 use super::{World, applied, link, resource, rolled_back, stack, three};
 
 fn at(name: &str) -> Address {
@@ -244,6 +244,32 @@ async fn what_a_kept_change_has_come_to_need_is_kept_too() {
     let kept: Vec<&str> = kept.iter().map(|kept| kept.address.name()).collect();
     assert_eq!(kept, ["p", "r"]);
     assert_eq!(world.cloud.names(), ["p", "r"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn undoing_loses_no_data_and_a_plan_does_what_it_says() {
+    for filled in [false, true] {
+        let mut world = World::default();
+        let wanted = stack(vec![resource(&PLAIN, "p", &[]), resource(&THING, "z", &[link("p", "Serial")])]);
+        world.cloud.fail("create z", Fault::Refuse(ErrorKind::Invalid));
+        let fill = |cloud: &super::Fake, event: &Event| {
+            if let (true, Event::Failed { phase: Phase::Apply, .. }) = (filled, event) {
+                let mut objects = cloud.objects.lock().unwrap();
+                objects.get_mut("p").unwrap().attributes.insert("Data".to_owned(), "some".into());
+            }
+        };
+        let outcome = world.apply_amid(&wanted, &fill).await;
+        if !filled {
+            rolled_back(&outcome);
+            assert!(world.cloud.names().is_empty());
+            continue;
+        }
+        let Outcome::Stuck { kept, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(kept[0].why.contains("it holds something by now"), "{}", kept[0].why);
+        applied(&world.apply(&wanted).await);
+        applied(&world.run(&wanted, Mode::Destroy).await);
+        assert!(world.cloud.names().is_empty());
+    }
 }
 
 /// Its lock is lost while the first request is on its way.
