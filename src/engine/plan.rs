@@ -9,7 +9,7 @@ use super::order::order;
 use super::resolve::{View, by_address, dependency_order};
 use crate::model::{
     Action, Address, Catalogue, Change, Condition, Diagnostic, Diagnostics, Inventory, Live, Map, Mode,
-    Observed, Output, OutputChange, Plan, Resource, Stack, State, Undo, Value,
+    Observed, Op, Output, OutputChange, Plan, Resource, Stack, State, Step, Undo, Value,
 };
 
 /// What kind of plan is wanted.
@@ -58,7 +58,7 @@ pub fn plan(
         Mode::RefreshOnly => (Vec::new(), 0),
         Mode::Apply | Mode::Destroy => order(&changes, stack, state, catalogue, request.now),
     };
-    let mut warnings = warnings(&changes);
+    let mut warnings = warnings(&steps);
     if request.mode == Mode::Destroy && state.found {
         warnings.extend(left_behind(&facts, &selection));
     }
@@ -319,12 +319,12 @@ fn is_deleted(live: &Live) -> bool {
 }
 
 /// What the user should know before approving.
-fn warnings(changes: &[Change]) -> Vec<Diagnostic> {
-    let lost = changes.iter().filter(|change| matches!(change.action, Action::Delete | Action::Replace));
-    lost.filter_map(|change| match &change.undo {
+fn warnings(steps: &[Step]) -> Vec<Diagnostic> {
+    let lost = steps.iter().filter(|step| matches!(step.op, Op::Delete | Op::DeleteFormer | Op::DeleteFirst));
+    lost.filter_map(|step| match &step.undo {
         Undo::Impossible { why } => Some(Diagnostic::warning(format!(
             "{} cannot be brought back once it is deleted: {why}",
-            change.address
+            step.address
         ))),
         Undo::Exact | Undo::Equivalent { .. } | Undo::Soft { .. } => None,
     })

@@ -108,7 +108,7 @@ pub struct Change {
     pub action: Action,
     /// The identity after the change, where known.
     pub id: Option<CloudId>,
-    /// The identity of what is replaced, where it is another one.
+    /// The identity of what is replaced, where it is another one; or of the replacement that is taken back.
     pub former_id: Option<CloudId>,
     /// Normalised live properties.
     pub before: Option<Map>,

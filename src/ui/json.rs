@@ -49,7 +49,7 @@ fn change(change: &Change) -> Json {
         "name": change.address.name(),
         "provider_name": change.ty.cloud(),
         "change": {
-            "actions": actions(change.action),
+            "actions": actions(change),
             "before": before,
             "after": after,
             "after_unknown": after_unknown,
@@ -70,10 +70,12 @@ fn change(change: &Change) -> Json {
 
 /// In Terraform's words. A restored object is made out of nothing that a policy could have seen; an adopted one
 /// was there, and is changed by the mark it gets.
-fn actions(action: Action) -> &'static [&'static str] {
-    match action {
+fn actions(change: &Change) -> &'static [&'static str] {
+    match change.action {
         Action::NoOp => &["no-op"],
         Action::Create | Action::Restore => &["create"],
+        // Another one goes for it: what forbids deletions shall see it.
+        Action::Adopt if change.former_id.is_some() => &["delete", "create"],
         Action::Update | Action::Adopt => &["update"],
         Action::Replace => &["delete", "create"],
         Action::Delete => &["delete"],
