@@ -282,9 +282,13 @@ impl From<Refusal> for Failure {
                     format!("{attribute}: was {}, is {}", show(then), show(now))
                 });
                 let lines: Vec<_> = lines.collect();
-                let diagnostic =
-                    if lines.is_empty() { diagnostic } else { diagnostic.detail(lines.join("\n")) };
-                diagnostic.hint("make a new plan, and have that approved")
+                let detail = if lines.is_empty() {
+                    "what changed is not shown: its ownership mark, its condition, or something sensitive"
+                        .to_owned()
+                } else {
+                    lines.join("\n")
+                };
+                diagnostic.detail(detail).hint("make a new plan, and have that approved")
             }
         })
     }

@@ -13,7 +13,7 @@ use super::run::{progress, settle};
 use super::signals::{self, Signals};
 use super::survey::guard;
 use super::workspace::{Loaded, Workspace};
-use crate::engine::{self, Books, Stop, Undoing};
+use crate::engine::{self, Books, Discreet, Stop, Undoing};
 use crate::model::{Clouds, Deed, Diagnostic, Journal, Outcome};
 use crate::store::{self, Lock, Place, Store};
 use crate::ui::{self, summary};
@@ -77,7 +77,8 @@ impl Rollback {
         let show = |event| progress.show(&event);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut store);
         let undoing = Undoing { stack: &loaded.stack.name, catalogue: &loaded.catalogue, stop: &stop };
-        let running = engine::rollback(undoing, &mut books, &reach.router, &show);
+        let clouds = Discreet::new(&reach.router, &loaded.stack);
+        let running = engine::rollback(undoing, &mut books, &clouds, &show);
         let ran = settle(Box::pin(running), &stop, &mut signals, &progress, "apply").await;
         progress.close();
         reach.close().await;

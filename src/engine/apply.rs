@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::ApprovedPlan;
 use super::books::Books;
+use super::discreet::Discreet;
 use super::record::Record;
 use super::rollback::{Undoing, roll_back};
 use super::step::{Task, perform};
@@ -70,6 +71,7 @@ pub async fn apply<L: Ledger>(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome, LedgerError> {
     let plan = &plan.0;
+    let clouds = &Discreet::new(clouds, stack);
     let mut record = Record::new(plan, stack, inventory, catalogue, books);
     record.open(settings.now);
     events(Event::Began { steps: plan.steps.len(), phase: Phase::Apply });
@@ -197,7 +199,7 @@ impl Schedule {
 async fn forward<L: Ledger>(
     plan: &Plan,
     record: &mut Record<'_, '_, L>,
-    clouds: &impl Provider,
+    clouds: &Discreet<'_, impl Provider>,
     settings: Settings,
     stop: &Stop,
     events: &(dyn Fn(Event) + Sync),
@@ -212,7 +214,12 @@ async fn forward<L: Ledger>(
         while !halted && flying.len() + starting.len() < settings.parallelism.max(1) {
             let Some(next) = schedule.take(plan) else { break };
             match record.begin(&plan.steps[next]) {
-                Ok(task) => starting.push(Arc::new(task)),
+                Ok(task) => {
+                    if let Some(deed) = record.books.journal.deeds.last() {
+                        clouds.expect(&deed.intent);
+                    }
+                    starting.push(Arc::new(task));
+                }
                 Err(error) => {
                     fail(plan, StepId(next), error, &mut run, events);
                     break;
