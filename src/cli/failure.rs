@@ -263,7 +263,10 @@ impl From<LedgerError> for Failure {
             ) => format!("see that the store of the state answers, {again}"),
         };
         let diagnostic = Diagnostic::error(format!("the run was stopped: {}", error.what))
-            .detail(format!("{}\nno further request was sent", error.source))
+            .detail(format!(
+                "{}\nno further step was begun; what was under way may have happened",
+                error.source
+            ))
             .hint(hint);
         Self::new(Exit::Stuck, diagnostic)
     }

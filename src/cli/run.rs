@@ -162,7 +162,8 @@ impl Job {
             ui::print::result(&format!("\n{held}"));
         }
         if ending.is_ok() && self.request.mode == Mode::Apply {
-            let pruning = functions::prune(&ready.loaded.stack, &released, &reach.router, context);
+            let pruning =
+                functions::prune(&ready.loaded.stack, &released, &ready.store, &reach.router, context);
             // What a signal keeps from being deleted now, the next release deletes.
             tokio::select! { biased; () = signals.came() => {}, () = Box::pin(pruning) => {} }
             Box::pin(self.show_outputs(&ready, &reach, &mut signals, context)).await;
