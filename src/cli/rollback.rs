@@ -14,7 +14,7 @@ use super::signals::{self, Signals};
 use super::survey::guard;
 use super::workspace::{Loaded, Workspace};
 use crate::engine::{self, Books, Discreet, Stop, Undoing};
-use crate::model::{Clouds, Deed, Diagnostic, Journal, Outcome};
+use crate::model::{Clouds, Deed, Diagnostic, Journal, Outcome, Progress};
 use crate::store::{self, Lock, Place, Store};
 use crate::ui::{self, summary};
 
@@ -82,17 +82,18 @@ impl Rollback {
         let ran = settle(Box::pin(running), &stop, &mut signals, &progress, "apply").await;
         progress.close();
         reach.close().await;
-        self.conclude(ran?)
+        self.conclude(ran?, &known.journal)
     }
 
-    fn conclude(&self, outcome: Outcome) -> Ending {
+    fn conclude(&self, outcome: Outcome, journal: &Journal) -> Ending {
         match outcome {
             Outcome::RolledBack { undone, .. } | Outcome::Applied { steps: undone } => {
                 self.say(&summary::rolled_back(undone));
                 Ok(Exit::Done)
             }
             Outcome::Stuck { undone, kept, .. } => {
-                let diagnostic = summary::stuck(undone + kept.len(), undone, &kept, "mcm apply", true);
+                let still = journal.undoable().filter(|deed| deed.progress == Progress::Done).count();
+                let diagnostic = summary::stuck(undone + still, undone, &kept, journal, "mcm apply");
                 Err(Failure::new(Exit::Stuck, diagnostic))
             }
             Outcome::Interrupted { phase, done, left, .. } => Err(Failure::new(

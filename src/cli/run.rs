@@ -15,7 +15,9 @@ use super::survey::{decide, follow, obstacles, survey};
 use super::workspace::{Loaded, Workspace};
 use super::{Context, functions};
 use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
-use crate::model::{Diagnostic, ErrorKind, Event, Inventory, LedgerError, Mode, Outcome, Phase, Plan};
+use crate::model::{
+    Diagnostic, ErrorKind, Event, Inventory, Journal, LedgerError, Mode, Outcome, Phase, Plan,
+};
 use crate::stack::Given;
 use crate::store::{self, Lock, Place, Store};
 use crate::ui::plan::Counts;
@@ -156,8 +158,8 @@ impl Job {
         let (start, done) = (Instant::now(), AtomicUsize::new(0));
         let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress, &done).await;
         progress.close();
-        let (done, back) = (done.into_inner(), ready.known.journal.past_pivot().is_none());
-        let ending = self.conclude(ran?, counts, done, back, start.elapsed());
+        let journal = &ready.known.journal;
+        let ending = self.conclude(ran?, counts, done.into_inner(), journal, start.elapsed());
         if let (Ok(_), Some(held), false) = (&ending, held, self.options.json) {
             ui::print::result(&format!("\n{held}"));
         }
@@ -256,7 +258,15 @@ impl Job {
         settle(Box::pin(running), &stop, signals, progress, self.command).await
     }
 
-    fn conclude(&self, outcome: Outcome, counts: Counts, done: usize, back: bool, took: Duration) -> Ending {
+    /// What is told of a run: after a failure, what the journal knows of it.
+    fn conclude(
+        &self,
+        outcome: Outcome,
+        counts: Counts,
+        done: usize,
+        journal: &Journal,
+        took: Duration,
+    ) -> Ending {
         let again = format!("mcm {}", self.command);
         match outcome {
             Outcome::Applied { steps } => {
@@ -270,21 +280,18 @@ impl Job {
             }
             Outcome::RolledBack { failures, undone } => Err(self.undone(Exit::Undone, &failures, undone)),
             Outcome::Stuck { failures, undone, kept } => {
-                let is = |kind: ErrorKind| failures.iter().any(|failure| failure.error.kind == kind);
-                // Where nothing was done, nothing is left; an unclear answer may have done something.
-                if done == 0 && kept.is_empty() && !is(ErrorKind::Unknown) {
-                    let expired = is(ErrorKind::Credentials);
-                    let exit = if expired { Exit::Credentials } else { Exit::Undone };
-                    return Err(self.undone(exit, &failures, undone));
+                if kept.is_empty() && journal.standing().next().is_none() {
+                    return Err(self.undone(Exit::Undone, &failures, undone));
                 }
-                let expired = is(ErrorKind::Credentials);
+                let expired = failures.iter().any(|failure| failure.error.kind == ErrorKind::Credentials);
                 let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(summary::stuck(done, undone, &kept, &again, back));
+                diagnostics.push(summary::stuck(done, undone, &kept, journal, &again));
                 Err(Failure { exit: if expired { Exit::Credentials } else { Exit::Stuck }, diagnostics })
             }
             Outcome::Interrupted { phase, done, left, failures } => {
                 let mut diagnostics = summary::failures(&failures);
                 diagnostics.push(summary::interrupted(phase, done, left, &again, back));
+                let back = journal.past_pivot().is_none();
                 Err(Failure { exit: Exit::Interrupted, diagnostics })
             }
         }
