@@ -1,7 +1,7 @@
 //! What ends a command early: what is wrong, for people, and the exit code, for programs.
 
 use crate::engine::{ObserveError, Refusal};
-use crate::model::{CloudError, Diagnostic, Diagnostics, ErrorKind, LedgerError};
+use crate::model::{CloudError, Diagnostic, Diagnostics, ErrorKind, LedgerError, Severity};
 use crate::store::{Lasting, LockError, StoreError, Trouble, TroubleKind};
 use crate::ui;
 
@@ -63,6 +63,14 @@ impl Failure {
             diagnostic.hint = Some(hint.to_owned());
         }
         self
+    }
+
+    /// The same as warnings: what it is about is over and done.
+    pub(super) fn into_warnings(mut self) -> Vec<Diagnostic> {
+        for diagnostic in &mut self.diagnostics {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.diagnostics
     }
 
     /// Clouds that did not let themselves be asked.

@@ -176,13 +176,14 @@ impl Job {
 
     /// Decides; a saved plan must come out exactly as it was.
     fn plan(&self, ready: &Ready, inventory: &Inventory) -> Result<Plan, Failure> {
+        let known = (&ready.known.state, &ready.known.journal);
         let Some(saved) = &self.saved else {
-            return decide(&ready.loaded, &ready.known.state, inventory, &self.request);
+            return decide(&ready.loaded, known, inventory, &self.request);
         };
         if saved.plan.stack_digest == ready.loaded.stack.digest {
             engine::approve(saved.plan.clone(), inventory, &ready.loaded.catalogue, Answer::Automatic)?;
         }
-        let plan = decide(&ready.loaded, &ready.known.state, inventory, &self.request)?;
+        let plan = decide(&ready.loaded, known, inventory, &self.request)?;
         saved.compare(&plan)?;
         Ok(plan)
     }
@@ -290,8 +291,8 @@ impl Job {
             }
             Outcome::Interrupted { phase, done, left, failures } => {
                 let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(summary::interrupted(phase, done, left, &again, back));
                 let back = journal.past_pivot().is_none();
+                diagnostics.push(summary::interrupted(phase, done, left, &again, back));
                 Err(Failure { exit: Exit::Interrupted, diagnostics })
             }
         }
@@ -325,13 +326,11 @@ impl Job {
                 }
                 self.show_here(&reach.here(&outputs));
             }
-            Err(failure) => {
-                let mut warnings = failure.diagnostics;
-                for warning in &mut warnings {
-                    warning.severity = crate::model::Severity::Warning;
-                }
-                context.warn(&warnings);
+            Err(failure) if failure.exit == Exit::Interrupted => {
+                let warning = Diagnostic::warning("interrupted: the outputs were not read");
+                context.warn(&[warning.detail("what was applied stands").hint("`mcm output` reads them")]);
             }
+            Err(failure) => context.warn(&failure.into_warnings()),
         }
     }
 
