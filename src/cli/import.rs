@@ -69,14 +69,15 @@ impl Import {
         self.require_free(loaded, &state)?;
         let reach = signals.or(reach::open(workspace, &loaded.stack)).await?;
         // The guard first: an object of that name in another account is another object.
-        signals.or(Box::pin(survey(loaded, &state, &journal, &reach.router))).await?;
+        signals.or(Box::pin(survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router))).await?;
         let owned = signals.or(Box::pin(self.read(loaded, &reach))).await?;
         state.resources.insert(self.address.clone(), owned);
         state.serial += 1;
         // What is being written is not left half-way for a signal; and from here on something is changed.
         store.record(&[], &state).await?;
         ui::print::result(&format!("The stack owns {id} as {} now.", self.address));
-        let looked = signals.or(Box::pin(survey(loaded, &state, &journal, &reach.router))).await;
+        let looked =
+            signals.or(Box::pin(survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router))).await;
         reach.close().await;
         let request = Request {
             mode: Mode::Apply,

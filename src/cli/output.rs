@@ -10,7 +10,7 @@ use super::options::Variables;
 use super::survey::survey;
 use super::workspace::{Workspace, closest};
 use super::{Context, reach, signals};
-use crate::model::{Diagnostic, Value};
+use crate::model::{Diagnostic, Mode, Value};
 use crate::{engine, store, ui};
 
 /// Print the outputs, read live
@@ -45,7 +45,8 @@ impl Output {
             }
             let known = store::load(&*loaded.place(&workspace)?.medium(), Some(&loaded.stack.name)).await?;
             let reach = reach::open(&workspace, &loaded.stack).await?;
-            let inventory = survey(&loaded, &known.state, &known.journal, &reach.router).await?;
+            let inventory =
+                survey(&loaded, &known.state, &known.journal, Mode::RefreshOnly, &reach.router).await?;
             reach.close().await;
             let outputs = engine::outputs(&loaded.stack, &inventory);
             match name {

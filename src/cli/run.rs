@@ -124,7 +124,13 @@ impl Job {
         }
         let reach = signals.or(reach::open(&self.workspace, &ready.loaded.stack)).await?;
         let inventory = signals
-            .or(Box::pin(survey(&ready.loaded, &ready.known.state, &ready.known.journal, &reach.router)))
+            .or(Box::pin(survey(
+                &ready.loaded,
+                &ready.known.state,
+                &ready.known.journal,
+                self.request.mode,
+                &reach.router,
+            )))
             .await?;
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
@@ -145,6 +151,7 @@ impl Job {
                         &ready.loaded,
                         &ready.known.state,
                         &ready.known.journal,
+                        self.request.mode,
                         &reach.router,
                     )))
                     .await?
@@ -313,7 +320,13 @@ impl Job {
             return;
         }
         match signals
-            .or(Box::pin(survey(&ready.loaded, &ready.known.state, &ready.known.journal, &reach.router)))
+            .or(Box::pin(survey(
+                &ready.loaded,
+                &ready.known.state,
+                &ready.known.journal,
+                Mode::RefreshOnly,
+                &reach.router,
+            )))
             .await
         {
             Ok(inventory) => {

@@ -7,8 +7,8 @@ use super::failure::Failure;
 use super::workspace::Loaded;
 use crate::engine::{self, Request};
 use crate::model::{
-    Address, CloudError, CloudId, Diagnostic, ErrorKind, Inventory, Journal, Leaving, Op, Plan, ResourceType,
-    State,
+    Address, CloudError, CloudId, Diagnostic, ErrorKind, Inventory, Journal, Leaving, Mode, Op, Plan,
+    ResourceType, State,
 };
 use crate::provider::Router;
 use crate::ui;
@@ -19,10 +19,11 @@ pub(super) async fn survey(
     loaded: &Loaded,
     state: &State,
     journal: &Journal,
+    mode: Mode,
     clouds: &Router,
 ) -> Result<Inventory, Failure> {
     let guarding = Box::pin(clouds.guard());
-    let observing = Box::pin(engine::observe(&loaded.stack, state, journal, &loaded.catalogue, clouds));
+    let observing = Box::pin(engine::observe(&loaded.stack, state, journal, &loaded.catalogue, mode, clouds));
     let (guarded, observed) = match select(guarding, observing).await {
         Either::Left((guarded, observing)) if guarded.is_empty() => (guarded, observing.await),
         Either::Left((guarded, _)) => return Err(refused(&guarded)),

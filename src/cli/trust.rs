@@ -15,7 +15,7 @@ use super::reach::Reach;
 use super::survey::survey;
 use super::workspace::{Loaded, Workspace};
 use super::{Context, reach, signals};
-use crate::model::{Address, Inventory, Resource, Stack, Value};
+use crate::model::{Address, Inventory, Mode, Resource, Stack, Value};
 use crate::ui::trust::{Edge, Written};
 use crate::{store, ui};
 
@@ -68,7 +68,8 @@ impl Trust {
                 return Ok(self.verdict(&edges));
             }
             let reach = reach::open(&workspace, &loaded.stack).await?;
-            let inventory = survey(&loaded, &known.state, &known.journal, &reach.router).await?;
+            let inventory =
+                survey(&loaded, &known.state, &known.journal, Mode::RefreshOnly, &reach.router).await?;
             let edges = edges(&loaded.stack, &inventory);
             #[cfg(feature = "sandbox")]
             let edges = if context.sandbox { proof::prove(&reach, edges)? } else { edges };

@@ -241,7 +241,7 @@ async fn forward<L: Ledger>(
             tasks.insert(task.step.0, Arc::clone(&task));
             flying.push(fly(task, clouds, events));
         }
-        let Some(first) = flying.next().await else { break };
+        let Some(first) = record.books.amid(flying.next()).await? else { break };
         let mut landed = vec![first];
         while let Some(Some(another)) = flying.next().now_or_never() {
             landed.push(another);

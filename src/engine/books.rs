@@ -49,6 +49,15 @@ impl<'a, L: Ledger> Books<'a, L> {
         Ok(())
     }
 
+    /// Does something for as long as the books may be kept: it is dropped in the midst when they may not any more.
+    pub(super) async fn amid<T>(&self, work: impl Future<Output = T>) -> Result<T, LedgerError> {
+        tokio::select! {
+            biased;
+            lost = self.ledger.lost() => Err(lost),
+            done = work => Ok(done),
+        }
+    }
+
     /// Ends the run, if nothing is left to resume or to undo.
     pub(super) async fn end(&mut self) -> Result<(), LedgerError> {
         if self.journal.is_open() {

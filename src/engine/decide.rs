@@ -53,7 +53,7 @@ fn whose(facts: &Facts<'_>, address: &Address, schema: &Schema, live: &Live, own
             "a creation by this stack was interrupted, and this one does not bear its mark".to_owned(),
         );
     }
-    match (&owned.incarnation, undo::incarnation(schema, live)) {
+    match (&owned.incarnation, schema.incarnation(live)) {
         (Some(recorded), Some(found)) if *recorded != found => Whose::Foreign(format!(
             "the one that this stack made had the id {recorded}, this one has {found}: somebody deleted and remade it"
         )),
@@ -76,9 +76,12 @@ pub(super) fn desired(facts: &Facts<'_>, resource: &Resource, view: &View<'_>) -
     let taken_back = left.is_some();
     let owned_here = owned.filter(|_| former.is_none()).or(left);
     let draft = Draft { facts, resource, properties, id, owned: owned_here, taken_back };
-    if let (Some(owned), Some(live)) = (former, former_live.filter(|live| live.condition == Condition::Ready))
-    {
-        return draft.replace_former(owned, live);
+    let stands = |live: &&Live| !matches!(live.condition, Condition::SoftDeleted { .. });
+    if let (Some(owned), Some(former)) = (former, former_live.filter(stands)) {
+        return match live.filter(|live| taken_back && live.condition == Condition::Ready) {
+            Some(live) => draft.take_back(live, owned, former),
+            None => draft.replace_former(owned, former),
+        };
     }
     match live {
         Some(live) => draft.existing(live),
@@ -268,8 +271,26 @@ impl Draft<'_> {
         Ok(change)
     }
 
-    /// The identity changed. What happens to the old object depends on whose it is by now.
-    fn replace_former(self, owned: &Owned, former: &Live) -> Result<Change, Diagnostic> {
+    /// The identity was changed back while both objects stand: the first one stays, and its replacement goes.
+    fn take_back(self, live: &Live, owned: &Owned, former: &Live) -> Result<Change, Diagnostic> {
+        self.require_ours(owned, former)?;
+        let goes = !owned.retain && self.resource.lifecycle.on_delete != OnDelete::Retain;
+        if goes && self.is_protected() {
+            return Err(self.protected("deleted", "its identity was changed back"));
+        }
+        let former_id = former.id.clone();
+        let change = self.existing(live)?;
+        Ok(match change.action {
+            Action::Adopt if goes => {
+                let reason = format!("its unfinished replacement `{former_id}` is taken back, and deleted");
+                Change { former_id: Some(former_id), reason: Some(reason), ..change }
+            }
+            _ => change,
+        })
+    }
+
+    /// Refuses where what was ours is somebody else's by now.
+    fn require_ours(&self, owned: &Owned, former: &Live) -> Result<(), Diagnostic> {
         let address = &self.resource.address;
         if let Whose::Foreign(why) = whose(self.facts, address, self.resource.schema, former, Some(owned)) {
             let summary =
@@ -279,6 +300,13 @@ impl Draft<'_> {
                 .detail(format!("{why}."))
                 .hint(format!("let go of it with `mcm state rm {address}`, then plan again")));
         }
+        Ok(())
+    }
+
+    /// The identity changed. What happens to the old object depends on whose it is by now.
+    fn replace_former(self, owned: &Owned, former: &Live) -> Result<Change, Diagnostic> {
+        self.require_ours(owned, former)?;
+        let address = &self.resource.address;
         if owned.ty != self.resource.ty && Some(&former.id) == self.id.as_ref() {
             let summary = format!("{address}: its type changes, and its name stays `{}`", former.id);
             return Err(self.error(summary).hint("give it another name, or make it another entry"));

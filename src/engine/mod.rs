@@ -7,6 +7,7 @@ mod decide;
 mod diff;
 mod discreet;
 mod follow;
+mod image;
 mod observe;
 mod order;
 mod plan;

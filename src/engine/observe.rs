@@ -16,7 +16,8 @@ use super::secrecy::withhold;
 use super::step::UNSEEN;
 use crate::model::{
     Absence, Address, Catalogue, CloudError, CloudId, Condition, Digest, ErrorKind, Inventory, Journal, Live,
-    Map, Observed, Owned, Path, Provider, Read, Resource, ResourceType, Schema, Stack, State, Value,
+    Map, Mode, Observed, Owned, Path, Provider, Read, Resource, ResourceType, Schema, Stack, Standing, State,
+    Value,
 };
 
 /// The pause between two looks at something that may be on its way out.
@@ -37,6 +38,8 @@ struct Wanted<'a> {
     secrets: bool,
     /// Whether the state says that we made it: then "not usable" is not "not there".
     owned: bool,
+    /// Whether "not there" is to be believed only when it was said for a while: whoever lets go of it never looks again.
+    doubted: bool,
 }
 
 /// In which capacity an object is read.
@@ -49,12 +52,14 @@ enum Role {
 
 /// Reads every object that the stack desires or the state owns. Identity may need several waves, at most one for
 /// each link of a chain of references; two in practice. What the journal says may be on its way out is looked at for
-/// as long as a deletion may take to show.
+/// as long as a deletion may take to show; what is owned and about to be let go of, and is not shown, for as long as a
+/// creation may take.
 pub async fn observe(
     stack: &Stack,
     state: &State,
     journal: &Journal,
     catalogue: &Catalogue,
+    mode: Mode,
     clouds: &impl Provider,
 ) -> Result<Inventory, ObserveError> {
     let clouds = &Discreet::new(clouds, stack);
@@ -68,6 +73,11 @@ pub async fn observe(
     wanted.extend(recorded(state, catalogue, &secrets, &wanted));
     while !wanted.is_empty() {
         inventory.waves += 1;
+        if mode == Mode::Destroy {
+            for one in &mut wanted {
+                one.doubted |= is_held(state, one);
+            }
+        }
         let found = read_all(wanted, journal, clouds).await?;
         for (wanted, observed) in found {
             by_id.insert((wanted.ty.clone(), wanted.id.clone()), observed.clone());
@@ -121,6 +131,7 @@ fn recorded<'a>(
             desired: None,
             secrets: secrets.contains(address),
             owned: true,
+            doubted: owned.standing != Standing::Deleting,
         })
         .collect()
 }
@@ -162,6 +173,7 @@ fn desired<'a>(
         desired: Some(view.resolve_sealed(&resource.properties)),
         secrets: secrets.contains(address),
         owned: state.resources.get(address).is_some_and(|owned| owned.id == id),
+        doubted: false,
         id,
     }
 }
@@ -211,6 +223,12 @@ fn identified<'a>(
     wanted
 }
 
+/// Whether the state says that an object is there, or may be.
+fn is_held(state: &State, wanted: &Wanted<'_>) -> bool {
+    let owned = state.resources.get(wanted.address);
+    owned.is_some_and(|owned| owned.id == wanted.id && owned.standing != Standing::Deleting)
+}
+
 /// Whether a read found an object that is in use.
 fn shows_something(answer: &Result<Option<Live>, CloudError>) -> bool {
     matches!(answer, Ok(Some(live)) if live.condition == Condition::Ready)
@@ -234,7 +252,10 @@ async fn read_all<'a>(
             let began = Instant::now();
             let mut answer = clouds.read(request).await;
             let leaving = journal.is_leaving(wanted.ty, &wanted.id);
-            while leaving && began.elapsed() < UNSEEN && shows_something(&answer) {
+            let unsettled = |answer: &Result<Option<Live>, CloudError>| {
+                (leaving && shows_something(answer)) || (wanted.doubted && matches!(answer, Ok(None)))
+            };
+            while began.elapsed() < UNSEEN && unsettled(&answer) {
                 sleep(LOOK).await;
                 answer = clouds.read(request).await;
             }

@@ -100,9 +100,11 @@ fn backward(changes: &[Change], stack: &Stack, state: &State) -> Vec<Node> {
     let mut by_owner: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
     for (index, change) in changes.iter().enumerate() {
         let op = match change.action {
-            Action::NoOp | Action::Create | Action::Update | Action::Restore | Action::Adopt => continue,
             Action::Replace if recreates(change) => continue,
             Action::Replace => Op::DeleteFormer,
+            // An unfinished replacement that is taken back.
+            Action::Adopt if change.former_id.is_some() => Op::DeleteFormer,
+            Action::NoOp | Action::Create | Action::Update | Action::Restore | Action::Adopt => continue,
             Action::Delete => Op::Delete,
             Action::Forget => Op::Forget,
         };

@@ -8,8 +8,8 @@ use super::decide::{self, Facts};
 use super::order::order;
 use super::resolve::{View, by_address, dependency_order};
 use crate::model::{
-    Action, Address, Catalogue, Change, Condition, Diagnostic, Diagnostics, Inventory, Map, Mode, Observed,
-    Output, OutputChange, Plan, Stack, State, Undo, Value,
+    Action, Address, Catalogue, Change, Condition, Diagnostic, Diagnostics, Inventory, Live, Map, Mode,
+    Observed, Output, OutputChange, Plan, Resource, Stack, State, Undo, Value,
 };
 
 /// What kind of plan is wanted.
@@ -45,7 +45,7 @@ pub fn plan(
     };
     changes.extend(released(&facts, catalogue, &selection, request.mode, &mut problems));
     problems.extend(changes.iter().filter_map(|change| unfinished(state, change)));
-    problems.extend(changes.iter().filter_map(|change| wanted_elsewhere(&changes, change)));
+    problems.extend(changes.iter().filter_map(|change| wanted_elsewhere(state, &changes, change)));
     if !problems.is_empty() {
         return Err(Diagnostics(problems));
     }
@@ -58,10 +58,14 @@ pub fn plan(
         Mode::RefreshOnly => (Vec::new(), 0),
         Mode::Apply | Mode::Destroy => order(&changes, stack, state, catalogue, request.now),
     };
+    let mut warnings = warnings(&changes);
+    if request.mode == Mode::Destroy && state.found {
+        warnings.extend(left_behind(&facts, &selection));
+    }
     Ok(Plan {
         stack: stack.name.clone(),
         mode: request.mode,
-        warnings: warnings(&changes),
+        warnings,
         changes,
         steps,
         pivot,
@@ -91,14 +95,28 @@ fn unfinished(state: &State, change: &Change) -> Option<Diagnostic> {
     })
 }
 
-/// Nothing is deleted under one address that another one wants.
-fn wanted_elsewhere(changes: &[Change], going: &Change) -> Option<Diagnostic> {
-    let id = going.id.as_ref().filter(|_| going.action == Action::Delete)?;
-    let wants =
-        |change: &&Change| change.after.is_some() && change.ty == going.ty && change.id.as_ref() == Some(id);
+/// Nothing is deleted under one address that another one wants, be it let go of there or replaced.
+fn wanted_elsewhere(state: &State, changes: &[Change], going: &Change) -> Option<Diagnostic> {
+    let deleted = going.id.as_ref().filter(|_| going.action == Action::Delete);
+    let id = going.former_id.as_ref().filter(|former| going.id.as_ref() != Some(former)).or(deleted)?;
+    let recorded =
+        [&state.resources, &state.replaced].into_iter().filter_map(|book| book.get(&going.address));
+    let ty = recorded.filter(|owned| owned.id == *id).map(|owned| &owned.ty).next().unwrap_or(&going.ty);
+    let wants = |change: &&Change| {
+        change.address != going.address
+            && change.after.is_some()
+            && change.ty == *ty
+            && change.id.as_ref() == Some(id)
+    };
     let other = changes.iter().find(wants)?;
     let (address, other) = (&going.address, &other.address);
     let summary = format!("{address} would be deleted, and {other} wants the same object: `{id}`");
+    if deleted.is_none() {
+        return Some(Diagnostic::error(summary).hint(format!(
+            "to hand it over, let go of it with `mcm state rm {address}`: {address} then gets one of its own, and {other} takes \
+             it over with `adopt: true` in its entry, or with `mcm import {other} '{id}'`"
+        )));
+    }
     Some(Diagnostic::error(summary).hint(format!(
         "if {other} is the new name of {address}, let go of the old one with `mcm state rm {address}`, and take the object \
          over with `adopt: true` in the entry of {other}, or, where it bears no mark, with `mcm import {other} '{id}'`"
@@ -252,23 +270,10 @@ fn released(
             decisions.push(decide::released(facts, address, schema, None, Some(owned), live, reason));
         }
     }
-    if mode == Mode::Destroy {
-        // The state may be lost: what bears our mark is ours all the same.
-        for resource in &facts.stack.resources {
-            let address = &resource.address;
-            let unrecorded = !state.resources.contains_key(address) && is_selected(selection, address);
-            let live = inventory.at(address).filter(|_| unrecorded);
-            if decide::standing_mark(facts.stack, address, live).is_some() {
-                decisions.push(decide::released(
-                    facts,
-                    address,
-                    resource.schema,
-                    Some(resource),
-                    None,
-                    live,
-                    None,
-                ));
-            }
+    if mode == Mode::Destroy && !state.found {
+        for (resource, live) in unrecorded(facts, selection) {
+            let (address, schema) = (&resource.address, resource.schema);
+            decisions.push(decide::released(facts, address, schema, Some(resource), None, Some(live), None));
         }
     }
     let mut changes = Vec::new();
@@ -279,6 +284,38 @@ fn released(
         }
     }
     changes
+}
+
+/// What bears the stack's mark though the state does not know it. Without a state that is ours all the same; where there is
+/// one, it was let go of.
+fn unrecorded<'f>(
+    facts: &'f Facts<'_>,
+    selection: &'f Selection,
+) -> impl Iterator<Item = (&'f Resource, &'f Live)> {
+    let strays = facts.stack.resources.iter().filter(|resource| {
+        let address = &resource.address;
+        !facts.state.resources.contains_key(address) && is_selected(selection, address)
+    });
+    strays.filter_map(|resource| {
+        let live = facts.inventory.at(&resource.address)?;
+        decide::standing_mark(facts.stack, &resource.address, Some(live))?;
+        Some((resource, live))
+    })
+}
+
+/// What a destroy leaves in place, though it bears the stack's mark.
+fn left_behind(facts: &Facts<'_>, selection: &Selection) -> Vec<Diagnostic> {
+    let tell = |(resource, live): (&Resource, &Live)| {
+        let address = &resource.address;
+        Diagnostic::warning(format!("{address}: `{}` stays, though it bears this stack's mark", live.id))
+            .detail("the state does not know it: it was let go of, or made by a run whose record is lost")
+            .hint(format!("to destroy it too, take it back first: `mcm import {address} '{}'`", live.id))
+    };
+    unrecorded(facts, selection).filter(|(_, live)| !is_deleted(live)).map(tell).collect()
+}
+
+fn is_deleted(live: &Live) -> bool {
+    matches!(live.condition, Condition::SoftDeleted { .. })
 }
 
 /// What the user should know before approving.

@@ -8,11 +8,10 @@ use super::diff::normalise;
 use super::resolve::{View, by_address, dependency_order, secrets_wanted};
 use super::secrecy::{places, withhold};
 use super::step::Task;
-use super::undo;
 use crate::model::{
     Action, Address, Catalogue, Change, CloudError, CloudId, Digest, Entry, ErrorKind, Holding, Image,
-    Intent, Inventory, Ledger, Live, Map, Nonce, OnDelete, Op, Owned, Owner, Plan, Resource, Run, Schema,
-    Stack, Standing, Step, Value,
+    Intent, Inventory, Ledger, Live, Map, Nonce, OnDelete, Op, Owned, Owner, Phase, Plan, Resource, Run,
+    Schema, Stack, Standing, Step, Value,
 };
 
 /// What one run knows, and the books it keeps.
@@ -68,6 +67,19 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
                 self.books.touch();
             }
         }
+        // What is live and as it shall be is there, whatever an interrupted run or a refused deletion left in the books.
+        for change in self.plan.changes.iter().filter(|change| change.action == Action::NoOp) {
+            let live = self.inventory.at(&change.address);
+            let owned = self.books.state.resources.get_mut(&change.address);
+            let (Some(live), Some(owned)) = (live, owned) else { continue };
+            let schema = schema_of(self.catalogue, &change.ty);
+            let incarnation = schema.incarnation(live).or_else(|| owned.incarnation.clone());
+            if owned.id == live.id && (owned.standing != Standing::Ready || owned.incarnation != incarnation)
+            {
+                (owned.standing, owned.incarnation) = (Standing::Ready, incarnation);
+                self.books.touch();
+            }
+        }
         if !self.plan.steps.is_empty() {
             self.books.write(Entry::Began(Run {
                 id: new_nonce().0,
@@ -86,6 +98,11 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             Op::Create | Op::Update | Op::Restore | Op::Adopt => self.making(step, change)?,
             Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => self.deleting(step, change),
         };
+        if step.op != Op::Forget
+            && let Some(other) = self.owned_elsewhere(&task)
+        {
+            return Err(refused(change, format!("`{}` belongs to {other} by now", task.id)));
+        }
         let owned = self.books.state.holding(&task.address);
         // What the stack calls sensitive is so in what is deleted, too.
         let desired = self.resources.get(&task.address).map(|resource| &resource.properties);
@@ -102,7 +119,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             before: task.before.as_ref().map(|live| self.image(&task, live, desired)),
             shall: task.properties.clone(),
             request: Digest::of(&(task.op, &task.id, &task.properties, &task.owner.nonce)),
-            owns: self.intended(&task, &owned),
+            owns: self.intended(&task, &owned, change.former_id.is_some()),
             owned,
         };
         self.books.write(Entry::Intent(Box::new(intent)));
@@ -140,6 +157,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             properties,
             before,
             secrets: self.secrets.contains(&step.address),
+            phase: Phase::Apply,
             fresh: !step.needs.is_empty(),
         })
     }
@@ -199,8 +217,18 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             before: before.cloned(),
             owner: Owner { stack: self.stack.name.clone(), address: address.clone(), nonce },
             secrets: false,
+            phase: Phase::Apply,
             fresh: false,
         }
+    }
+
+    /// The other address that owns what a task is to delete.
+    fn owned_elsewhere(&self, task: &Task) -> Option<&Address> {
+        let deletes = matches!(task.op, Op::Delete | Op::DeleteFormer | Op::DeleteFirst);
+        let same = |owned: &Owned| owned.id == task.id && owned.ty == task.ty;
+        let mut all = self.books.state.resources.iter();
+        all.find(|(address, owned)| deletes && **address != task.address && same(owned))
+            .map(|(address, _)| address)
     }
 
     fn schema(&self, change: &Change) -> Result<&'static Schema, CloudError> {
@@ -208,13 +236,14 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
         self.catalogue.get(&change.ty).ok_or_else(unknown)
     }
 
-    /// What an address owns once a step is about to be sent. What it replaces is remembered apart until it is deleted.
-    fn intended(&self, task: &Task, owned: &Holding) -> Holding {
+    /// What an address owns once a step is about to be sent. What it replaces is remembered apart until it is deleted;
+    /// what is gone already, or is to be left in place, is let go of.
+    fn intended(&self, task: &Task, owned: &Holding, replaces: bool) -> Holding {
         let mut holding = owned.clone();
         let same = |owned: &Owned| owned.id == task.id && owned.ty == task.ty;
         match task.op {
             Op::Create | Op::Restore => {
-                if let Some(former) = holding.current.take().filter(|former| !same(former)) {
+                if let Some(former) = holding.current.take().filter(|former| replaces && !same(former)) {
                     holding.former = Some(former);
                 }
                 holding.current = Some(self.owned(task, None, Standing::Creating));
@@ -226,8 +255,21 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
                     }
                 }
             }
-            // An adoption is known by its mark, an update by its owner, and forgetting sends nothing.
-            Op::Update | Op::Adopt | Op::Forget => {}
+            // An unfinished replacement that is taken back: its two objects change places.
+            Op::Adopt if holding.former.as_ref().is_some_and(same) => {
+                std::mem::swap(&mut holding.current, &mut holding.former);
+                holding.former = holding.former.filter(|_| replaces);
+            }
+            // What it comes to need must outlast it from now on.
+            Op::Update => {
+                if let (Some(current), Some(resource)) =
+                    (&mut holding.current, self.resources.get(&task.address))
+                {
+                    current.dependencies.extend(resource.dependencies());
+                }
+            }
+            // An adoption is known by its mark, and forgetting sends nothing.
+            Op::Adopt | Op::Forget => {}
         }
         holding
     }
@@ -240,7 +282,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             ty: task.ty.clone(),
             id: task.id.clone(),
             nonce: task.owner.nonce.clone(),
-            incarnation: live.and_then(|live| undo::incarnation(task.schema, live)),
+            incarnation: live.and_then(|live| task.schema.incarnation(live)),
             standing,
             dependencies: resource.map(|resource| resource.dependencies()).unwrap_or_default(),
             protect: is_protected(lifecycle, recorded),
@@ -277,7 +319,10 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
         let recorded = [state.resources.get(&task.address), state.replaced.get(&task.address)];
         let owned = recorded.into_iter().flatten().find(|owned| owned.id == task.id);
         let properties = normalise(task.schema, &live.properties);
-        Image { properties: withhold(&properties, desired, owned, self.stack), ..Image::of(live) }
+        Image {
+            properties: withhold(&properties, desired, owned, self.stack),
+            ..Image::of(task.schema, live)
+        }
     }
 
     /// Writes down a failed step. Where the object bears a mark, the mark tells later what happened; where it does

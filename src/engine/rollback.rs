@@ -11,14 +11,15 @@ use tokio::time::Instant;
 
 use super::apply::Stop;
 use super::books::{Books, owner, schema_of};
-use super::diff::{diff, normalise};
+use super::diff::normalise;
+use super::image::{is_ours, moved, neither};
 use super::secrecy::hide;
 use super::step::{Task, UNSEEN, appeared, perform, watched};
-use super::undo::{self, holds_lost};
+use super::undo;
 use crate::model::{
-    Absent, Address, Catalogue, CloudError, Condition, Deed, Deletion, Edit, Entry, ErrorKind, Event,
-    Holding, Image, Kept, Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Path, Phase, Progress,
-    Provider, Schema, Segment, Shape, Standing, StepId, Undo, Value,
+    Address, Catalogue, CloudError, Condition, Deed, Deletion, Entry, ErrorKind, Event, Holding, Image, Kept,
+    Ledger, LedgerError, Live, Map, Op, Outcome, Owned, Owner, Phase, Progress, Provider, Schema, Standing,
+    StepId, Undo,
 };
 
 /// What undoing needs besides the books.
@@ -107,7 +108,7 @@ pub(super) async fn roll_back<L: Ledger>(
         let result = if needed.contains(&address) && deed.is_making() {
             Err(Stay::Kept("something that was kept needs it".to_owned()))
         } else {
-            undo(undoing, deed, clouds, events).await
+            books.amid(Box::pin(undo(undoing, deed, clouds, events))).await?
         };
         // What is not known to have failed may be on its way: it is being undone until somebody has looked.
         let unclear = matches!(&result, Err(Stay::Failed(error))
@@ -132,8 +133,7 @@ pub(super) async fn roll_back<L: Ledger>(
         if !unclear {
             books.write(Entry::Kept { deed: id, why: why.clone() });
         }
-        let holding = &deed.intent.owns;
-        needed.extend(holding.current.iter().flat_map(|owned| owned.dependencies.iter().cloned()));
+        needed.extend(deed.owns.current.iter().flat_map(|owned| owned.dependencies.iter().cloned()));
         back.kept.push(Kept { address, op, why });
     }
     books.settle().await?;
@@ -200,7 +200,7 @@ fn brought(mut holding: Holding, schema: &Schema, live: &Live) -> Holding {
     let again = |owned: &mut Owned| {
         if owned.id == live.id {
             owned.standing = Standing::Ready;
-            owned.incarnation = undo::incarnation(schema, live);
+            owned.incarnation = schema.incarnation(live);
         }
     };
     holding.current.iter_mut().chain(&mut holding.former).for_each(again);
@@ -224,6 +224,7 @@ fn task(undoing: Undoing<'_>, deed: &Deed) -> Task {
         before: None,
         owner: owner(undoing.stack, &intent.address, &intent.nonce),
         secrets: false,
+        phase: Phase::Undo,
         fresh: true,
     }
 }
@@ -254,7 +255,7 @@ async fn unmake(
             return Err(Stay::Kept("it does not bear this run's mark any more".to_owned()));
         }
     }
-    let empty = Image { properties: normalise(task.schema, &Map::new()), ..Image::of(&live) };
+    let empty = Image { properties: normalise(task.schema, &Map::new()), ..Image::of(task.schema, &live) };
     let changed = match wrote {
         Some(wrote) => moved(task, wrote, &live),
         // It may be half made: then a place is as it was, or as in an empty one, or as it was to be.
@@ -269,7 +270,7 @@ async fn unmake(
 }
 
 /// Whether the object bore this mark before the step.
-fn was_marked(deed: &Deed, mark: &crate::model::Owner) -> bool {
+fn was_marked(deed: &Deed, mark: &Owner) -> bool {
     let before = deed.intent.before.as_ref().and_then(|before| before.owner.clone());
     before == Some(mark.to_text())
 }
@@ -284,7 +285,7 @@ fn certain(task: &Task, deed: &Deed, live: &Live) -> Result<(), Stay> {
         Deletion::Recreatable { .. } | Deletion::Soft { .. } => true,
         Deletion::Irreversible { .. } => false,
     };
-    let shall = Image { properties: task.properties.clone(), ..Image::of(live) };
+    let shall = Image { properties: task.properties.clone(), ..Image::of(task.schema, live) };
     if again && moved(task, &shall, live).is_none() {
         return Ok(());
     }
@@ -309,15 +310,19 @@ async fn put_back(
     let Some(live) = found else {
         return Err(Stay::Kept("it is not there any more".to_owned()));
     };
-    if let Some(mark) = &live.owner
-        && *mark != task.owner
-        && Some(mark.to_text()) != before.owner
-    {
-        return Err(Stay::Kept("it bears another mark now".to_owned()));
+    if ![Some(before), wrote].into_iter().flatten().any(|image| is_ours(task, image, &live)) {
+        return Err(Stay::Kept(match live.owner {
+            Some(_) => "it bears another mark now".to_owned(),
+            None => "somebody made another one in its place, or took its mark off".to_owned(),
+        }));
     }
     let restored = hide(&before.properties, &task.properties);
     let known = require_kept(&restored);
-    if moved(task, before, &live).is_none() && (known.is_ok() || never_came(task, deed, clouds).await?) {
+    let owner = before.owner.as_deref().and_then(Owner::parse).unwrap_or_else(|| task.owner.clone());
+    let is_back = |live: &Live| {
+        moved(task, before, live).is_none() && (before.owner.is_none() || live.owner.as_ref() == Some(&owner))
+    };
+    if is_back(&live) && (known.is_ok() || never_came(task, deed, clouds).await?) {
         return Ok(());
     }
     known?;
@@ -333,12 +338,13 @@ async fn put_back(
         before: Some(live),
         properties: restored.clone(),
         predicted: Map::new(),
+        owner: owner.clone(),
         ..task.clone()
     };
     perform(&update(live), clouds, events).await?;
     // What to send was decided by a look that may have been behind in part: a second one finds what was left.
     match watched(&look, clouds, Duration::ZERO, |_| true).await? {
-        Some(live) if moved(task, before, &live).is_some() => {
+        Some(live) if !is_back(&live) => {
             perform(&update(live), clouds, events).await?;
             Ok(())
         }
@@ -371,15 +377,12 @@ async fn bring_back(
     let doubted = deed.progress == Progress::Done || deed.is_unclear();
     let patience = if doubted { UNSEEN } else { Duration::ZERO };
     let task = match watched(&task, clouds, patience, |live| !live.is_some_and(is_ready)).await? {
-        Some(live) if is_ready(&live) => {
-            let ours = live.owner.as_ref().is_none_or(|mark| mark.nonce == task.owner.nonce);
-            let same =
-                Some(live.owner.as_ref().map(crate::model::Owner::to_text)) == Some(before.owner.clone());
-            return if ours || same {
-                Ok(live)
-            } else {
-                Err(Stay::Kept("somebody made another one in its place".to_owned()))
-            };
+        Some(live) if !is_ours(&task, before, &live) => {
+            return Err(Stay::Kept("somebody made another one in its place".to_owned()));
+        }
+        Some(live) if is_ready(&live) => return made_whole(&task, before, live, clouds, events).await,
+        Some(Live { condition: Condition::Failed(word), .. }) => {
+            return Err(Stay::Kept(format!("it is there yet, and ended in a failed state: {word}")));
         }
         Some(live) => Task { op: Op::Restore, before: Some(live), ..task },
         None => Task { op: Op::Create, before: None, ..task },
@@ -389,87 +392,32 @@ async fn bring_back(
     live.ok_or_else(|| Stay::Kept("it was brought back, and is not there".to_owned()))
 }
 
+/// Puts back what a deletion that stopped in the midst has taken off: it goes piece by piece.
+async fn made_whole(
+    task: &Task,
+    before: &Image,
+    live: Live,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Live, Stay> {
+    if moved(task, before, &live).is_none() {
+        return Ok(live);
+    }
+    let bare = Task { properties: normalise(task.schema, &Map::new()), ..task.clone() };
+    if let Some(path) = neither(&bare, before, &live) {
+        return Err(Stay::Kept(format!("somebody changed `{path}` since")));
+    }
+    require_kept(&task.properties)?;
+    let owner = before.owner.as_deref().and_then(Owner::parse).unwrap_or_else(|| task.owner.clone());
+    let task = Task { op: Op::Update, before: Some(live), predicted: Map::new(), owner, ..task.clone() };
+    let live = perform(&task, clouds, events).await?;
+    live.ok_or_else(|| Stay::Kept("it was put together again, and is not there".to_owned()))
+}
+
 /// What was sensitive is kept nowhere: after a crash it cannot be put back, nor what its cloud never shows.
 fn require_kept(properties: &Map) -> Result<(), Stay> {
     match undo::lost(properties) {
         None => Ok(()),
         Some(name) => Err(Stay::Kept(format!("`{name}` was sensitive, so its former value is kept nowhere"))),
     }
-}
-
-/// An image with what it does not know taken from what is live: it cannot be compared.
-fn filled(image: &Map, live: &Map) -> Map {
-    let fill = |(name, value): (&String, &Value)| {
-        let value = match (value, live.get(name)) {
-            (Value::Map(inner), Some(Value::Map(live))) => Value::Map(filled(inner, live)),
-            (value, Some(live)) if holds_lost(value) => live.clone(),
-            (value, _) => value.clone(),
-        };
-        (name.clone(), value)
-    };
-    image.iter().map(fill).collect()
-}
-
-/// The first place that is neither as it was nor as a failed step was to make it. A step of several requests may have
-/// stopped between two of them: some places are as they were, others as they were to be, and nobody else did that.
-fn neither(task: &Task, before: &Image, live: &Live) -> Option<String> {
-    let is = opened(task.schema, hide(&normalise(task.schema, &live.properties), &task.properties));
-    let shall = opened(task.schema, filled(&task.properties, &is));
-    let was = opened(task.schema, filled(&before.properties, &is));
-    let from_ours = diff(task.schema, &is, &shall);
-    let from_before = diff(task.schema, &is, &was);
-    let foreign = |back: &&Edit| {
-        let clashes = |on: &Edit| overlap(&back.path, &on.path) && !is_between(task.schema, back, on);
-        from_ours.iter().any(clashes)
-    };
-    from_before.iter().find(foreign).map(|edit| edit.path.to_string())
-}
-
-/// With an empty container where there is none, so that it is compared item by item.
-fn opened(schema: &Schema, mut properties: Map) -> Map {
-    for property in schema.properties.iter().filter(|property| !matches!(property.absent, Absent::Unmanaged))
-    {
-        let empty = match property.shape {
-            Shape::Keyed { .. } | Shape::Set(_) => Value::List(Vec::new()),
-            Shape::Map(_) => Value::Map(Map::new()),
-            Shape::Text(_)
-            | Shape::Enum(_)
-            | Shape::Integer { .. }
-            | Shape::Bool
-            | Shape::List(_)
-            | Shape::Object(_)
-            | Shape::Document => continue,
-        };
-        properties.entry(property.name.to_owned()).or_insert(empty);
-    }
-    properties
-}
-
-/// Whether two places are the same, or one lies within the other.
-fn overlap(one: &Path, other: &Path) -> bool {
-    one.0.iter().zip(&other.0).all(|(left, right)| left == right)
-}
-
-/// Whether a set is on its way from what it was to what it was to be: it holds nothing of a third party's, and still
-/// all that it held and was to go on holding.
-fn is_between(schema: &Schema, back: &Edit, on: &Edit) -> bool {
-    let [Segment::Key(name)] = back.path.0.as_slice() else { return false };
-    let is_set = schema.property(name).is_some_and(|property| matches!(property.shape, Shape::Set(_)));
-    if !is_set || back.path != on.path {
-        return false;
-    }
-    let items = |value: &Option<Value>| -> Vec<Value> {
-        value.as_ref().and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default()
-    };
-    let (is, was, shall) = (items(&back.before), items(&back.after), items(&on.after));
-    is.iter().all(|item| was.contains(item) || shall.contains(item))
-        && was.iter().filter(|item| shall.contains(item)).all(|item| is.contains(item))
-}
-
-/// The first property that is live and not as an image says. What the cloud filled in where nothing was desired is
-/// no one's change.
-fn moved(task: &Task, image: &Image, live: &Live) -> Option<String> {
-    let live = hide(&normalise(task.schema, &live.properties), &image.properties);
-    let image = filled(&image.properties, &live);
-    diff(task.schema, &live, &image).first().map(|edit| edit.path.to_string())
 }

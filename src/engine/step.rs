@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::diff::{diff, normalise};
+use super::image::{is_another, neither};
 use super::secrecy::{expose, hide};
 use crate::model::{
-    Address, CloudError, CloudId, Condition, Create, DeedId, Delete, Edit, ErrorKind, Event, Live, Map, Op,
-    Owner, Path, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
+    Address, CloudError, CloudId, Condition, Create, DeedId, Delete, Edit, ErrorKind, Event, Image, Live,
+    Map, Op, Owner, Path, Phase, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
 };
 
 /// A change is sent at most so often when it is not known what became of it.
@@ -42,6 +43,8 @@ pub(super) struct Task {
     pub(super) before: Option<Live>,
     pub(super) owner: Owner,
     pub(super) secrets: bool,
+    /// What it is part of: undoing deletes no data.
+    pub(super) phase: Phase,
     /// Whether this run made something that the step needs.
     pub(super) fresh: bool,
 }
@@ -114,8 +117,7 @@ async fn create(
             ErrorKind::Unknown => {
                 unclear += 1;
                 if let Some(live) = ours(task, clouds, UNSEEN).await.map_err(|blind| unseen(&error, blind))? {
-                    // It may have happened in part: an object is made by several requests.
-                    return update(task, clouds, events, Some(&live)).await;
+                    return complete(task, clouds, events, &live).await;
                 }
                 if unclear == SENDS {
                     return Err(error);
@@ -123,7 +125,7 @@ async fn create(
             }
             ErrorKind::AlreadyExists if unclear > 0 || task.resumed => {
                 let live = ours(task, clouds, HIDDEN).await?.ok_or(error)?;
-                return update(task, clouds, events, Some(&live)).await;
+                return complete(task, clouds, events, &live).await;
             }
             _ => {
                 settled(task, events, began, tries, error).await.map_err(|error| after(unclear, error))?;
@@ -131,6 +133,17 @@ async fn create(
             }
         }
     }
+}
+
+/// Makes whole what was made by a creation that nobody answered for: an object is made by several requests. Whatever
+/// becomes of the rest, something is there.
+async fn complete(
+    task: &Task,
+    clouds: &impl Provider,
+    events: &(dyn Fn(Event) + Sync),
+    made: &Live,
+) -> Result<Live, CloudError> {
+    update(task, clouds, events, Some(made)).await.map_err(|error| after(1, error))
 }
 
 /// The object at the task's identity, if it is the one that this task made.
@@ -186,11 +199,10 @@ async fn update(
     let Some(before) = before else {
         return Err(vanished(task));
     };
-    let changed: Vec<Path> = differences(task, before).into_iter().map(|edit| edit.path).collect();
-    let marked = !task.schema.marked || before.owner.as_ref() == Some(&task.owner);
-    if changed.is_empty() && marked {
+    if as_planned(task, before) {
         return Ok(before.clone());
     }
+    let changed: Vec<Path> = differences(task, before).into_iter().map(|edit| edit.path).collect();
     let properties = expose(&task.properties);
     let request = Update {
         ty: &task.ty,
@@ -209,11 +221,11 @@ async fn update(
                 unclear += 1;
                 let now = read(task, clouds).await.map_err(|blind| unseen(&error, blind))?;
                 let now = now.ok_or_else(|| vanished(task))?;
-                let marked = !task.schema.marked || now.owner.as_ref() == Some(&task.owner);
-                if marked && difference(task, &now).is_none() {
+                if as_planned(task, &now) {
                     return Ok(now);
                 }
-                if unclear == SENDS {
+                // It may have happened in part. What is neither as it was nor as planned is somebody else's doing.
+                if unclear == SENDS || neither(task, &Image::of(task.schema, before), &now).is_some() {
                     return Err(error);
                 }
             }
@@ -222,8 +234,7 @@ async fn update(
                 sleep(pause(tries)).await;
                 tries += 1;
                 let now = read(task, clouds).await?.ok_or_else(|| vanished(task))?;
-                let marked = !task.schema.marked || now.owner.as_ref() == Some(&task.owner);
-                if marked && difference(task, &now).is_none() {
+                if as_planned(task, &now) {
                     return Ok(now);
                 }
                 if now.properties != before.properties || now.owner != before.owner || now.etag != before.etag
@@ -257,9 +268,11 @@ async fn restore(
     let restored = match clouds.restore(request).await {
         Ok(live) => live,
         Err(error) if error.kind == ErrorKind::Unknown => {
-            match read(task, clouds).await.map_err(|blind| unseen(&error, blind))? {
-                Some(live) if live.condition == Condition::Ready => live,
-                _ => clouds.restore(request).await?,
+            let is_ready = |live: &Live| live.condition == Condition::Ready;
+            let seen = watched(task, clouds, UNSEEN, |live| live.is_some_and(is_ready)).await;
+            match seen.map_err(|blind| unseen(&error, blind))?.filter(is_ready) {
+                Some(live) => return complete(task, clouds, events, &live).await,
+                None => clouds.restore(request).await.map_err(|error| after(1, error))?,
             }
         }
         Err(error) => return Err(error),
@@ -271,7 +284,8 @@ async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
     let Some(mut before) = task.before.clone() else { return Ok(()) };
     let (began, mut tries, mut unclear) = (Instant::now(), 0, 0);
     loop {
-        let request = Delete { ty: &task.ty, id: &task.id, before: &before };
+        let spares_data = task.phase == Phase::Undo;
+        let request = Delete { ty: &task.ty, id: &task.id, before: &before, spares_data };
         let error = match clouds.delete(request).await {
             Ok(()) => return Ok(()),
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
@@ -281,12 +295,11 @@ async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
             // Another operation is at it, our own of a run that died perhaps; or somebody has just changed it.
             sleep(pause(tries)).await;
             tries += 1;
-            match read(task, clouds).await? {
-                Some(live) if live.condition != Condition::Ready => return Ok(()),
+            match read(task, clouds).await?.filter(|live| is_left(task, &before, live)) {
                 Some(live) if live.properties == before.properties && live.owner == before.owner => {
                     before = live;
                 }
-                Some(_) => return Err(error),
+                Some(_) => return Err(after(unclear, error)),
                 None => return Ok(()),
             }
             continue;
@@ -295,12 +308,20 @@ async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {
             return Err(after(unclear, error));
         }
         unclear += 1;
-        match read(task, clouds).await.map_err(|blind| unseen(&error, blind))? {
-            Some(live) if live.condition == Condition::Ready && unclear < SENDS => {}
-            Some(live) if live.condition == Condition::Ready => return Err(error),
-            Some(_) | None => return Ok(()),
+        let now = read(task, clouds).await.map_err(|blind| unseen(&error, blind))?;
+        match now.filter(|live| is_left(task, &before, live)) {
+            // It may be taken apart by now, piece by piece: whatever is left of it goes.
+            Some(live) if unclear < SENDS && live.owner == before.owner => before = live,
+            Some(_) => return Err(error),
+            None => return Ok(()),
         }
     }
+}
+
+/// Whether what stands there may be what is to be deleted. One that is deleted and holds its name is not, nor is one that
+/// is known to be another; one in a failed state is.
+fn is_left(task: &Task, before: &Live, live: &Live) -> bool {
+    !matches!(live.condition, Condition::SoftDeleted { .. }) && !is_another(task.schema, before, live)
 }
 
 /// Waits until the cloud shows what was asked for: success is what is live, not what was answered.
@@ -318,6 +339,12 @@ async fn converged(task: &Task, clouds: &impl Provider, mut live: Live) -> Resul
         live = shown.ok_or_else(|| vanished(task))?;
     }
     Ok(live)
+}
+
+/// Whether an object is as the task is to leave it, its mark included.
+fn as_planned(task: &Task, live: &Live) -> bool {
+    let marked = !task.schema.marked || live.owner.as_ref() == Some(&task.owner);
+    marked && difference(task, live).is_none()
 }
 
 /// The first difference between what is live and what was planned.

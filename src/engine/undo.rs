@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Change, Deletion, Live, Map, Op, Schema, Undo, Value};
+use crate::model::{Change, Deletion, Map, Op, Schema, Undo, Value};
 
 /// The class of undoing an operation on a type.
 pub(super) fn class(schema: &Schema, op: Op, now: Timestamp) -> Undo {
@@ -64,12 +64,4 @@ fn later(now: Timestamp, hours: u32) -> Timestamp {
 /// The day of an instant, for people.
 pub(super) fn day(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%d").to_string()
-}
-
-/// The vendor's unique id of an object's creation.
-pub(super) fn incarnation(schema: &Schema, live: &Live) -> Option<String> {
-    let unique = schema.attributes.iter().find(|attribute| attribute.unique)?;
-    let path: Vec<&str> = unique.path.split('.').collect();
-    let (first, rest) = path.split_first()?;
-    live.attributes.get(*first)?.at(rest).and_then(Value::as_text).map(str::to_owned)
 }

@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address, CloudId, Clouds, Digest, Live, Map, Mode, Nonce, Op, Owned, Owner, ResourceType, State, Undo,
+    Address, CloudId, Clouds, Digest, Live, Map, Mode, Nonce, Op, Owned, Owner, ResourceType, Schema, State,
+    Undo,
 };
 
 /// A mutation's position in its journal, over all runs that continue each other.
@@ -56,12 +57,16 @@ pub struct Image {
     pub etag: Option<String>,
     /// Whose mark it bore.
     pub owner: Option<String>,
+    /// The vendor's unique id of its creation, where the type has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
 }
 
 impl Image {
     /// Of a live object.
-    pub fn of(live: &Live) -> Self {
+    pub fn of(schema: &Schema, live: &Live) -> Self {
         Self {
+            incarnation: schema.incarnation(live),
             id: live.id.clone(),
             properties: live.properties.clone(),
             etag: live.etag.clone(),
@@ -195,6 +200,8 @@ pub struct Deed {
     pub progress: Progress,
     /// The object as it was left, where that is known.
     pub wrote: Option<Image>,
+    /// What its address owns since.
+    pub owns: Holding,
     /// Whether no outcome of it was ever heard: it may be on its way yet, whatever became of its undoing.
     pub unheard: bool,
 }
@@ -218,8 +225,9 @@ impl Deed {
     fn take(&mut self, entry: &Entry) -> Result<(), Misplaced> {
         use Progress::{Done, Failed, Intended, Undoing, Undone, Untouched};
         self.progress = match (self.progress, entry) {
-            (Intended, Entry::Done { wrote, .. }) => {
+            (Intended, Entry::Done { wrote, owns, .. }) => {
                 self.wrote.clone_from(wrote);
+                self.owns.clone_from(owns);
                 self.unheard = false;
                 Done
             }
@@ -254,7 +262,8 @@ impl Journal {
                     return Err(Misplaced(format!("step {} stands where another must", intent.deed)));
                 }
                 let intent = intent.as_ref().clone();
-                self.deeds.push(Deed { intent, progress: Progress::Intended, wrote: None, unheard: true });
+                let (owns, progress) = (intent.owns.clone(), Progress::Intended);
+                self.deeds.push(Deed { intent, progress, wrote: None, owns, unheard: true });
             }
             Entry::Done { deed, .. }
             | Entry::Failed { deed, .. }

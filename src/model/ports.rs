@@ -64,6 +64,8 @@ pub struct Delete<'a> {
     pub id: &'a CloudId,
     /// What the plan saw.
     pub before: &'a Live,
+    /// Whether data in it keeps it: nobody has approved their loss. One that holds some is an error, `NotEmpty`.
+    pub spares_data: bool,
 }
 
 /// Ask what stands in the way of deleting one object.
@@ -122,6 +124,12 @@ pub trait Ledger: Send {
         entries: &[Entry],
         state: &State,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Ends when the right to change what the stack owns is lost: whatever is on its way then is let go of, and nothing
+    /// more is sent. One that cannot be lost never ends.
+    fn lost(&self) -> impl Future<Output = LedgerError> + Send {
+        std::future::pending()
+    }
 }
 
 /// The record of a run could not be written.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CloudId, Clouds, Map, ResourceType, Value};
+use super::{CloudId, Clouds, Live, Map, ResourceType, Value};
 
 /// Everything the rest of mcm knows about a resource type.
 ///
@@ -271,6 +271,14 @@ impl Schema {
     /// The property of this name.
     pub fn property(&self, name: &str) -> Option<&'static Property> {
         self.properties.iter().find(|property| property.name == name)
+    }
+
+    /// The vendor's unique id of an object's creation, where the type has one.
+    pub fn incarnation(&self, live: &Live) -> Option<String> {
+        let unique = self.attributes.iter().find(|attribute| attribute.unique)?;
+        let path: Vec<&str> = unique.path.split('.').collect();
+        let (first, rest) = path.split_first()?;
+        live.attributes.get(*first)?.at(rest).and_then(Value::as_text).map(str::to_owned)
     }
 
     /// The attribute at this path, or the one that contains it or lies within it.

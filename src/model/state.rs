@@ -122,4 +122,7 @@ pub struct State {
     pub replaced: BTreeMap<Address, Owned>,
     /// Grows by one with every write.
     pub serial: u64,
+    /// Whether it was written down somewhere. If not, there was none yet, or it is lost.
+    #[serde(skip)]
+    pub found: bool,
 }

@@ -129,7 +129,7 @@ pub async fn load(medium: &dyn Medium, expected: Option<&str>) -> Result<Loaded,
     let (mut stack, mut state, over) = match read(STATE).await? {
         Some(content) => {
             let file = parse(&content, || medium.place(STATE))?;
-            (Some(file.stack), file.state, file.over)
+            (Some(file.stack), State { found: true, ..file.state }, file.over)
         }
         None => (None, State::default(), 0),
     };
@@ -249,6 +249,16 @@ async fn while_held<T>(guard: Option<Guard>, work: impl Future<Output = T>) -> i
 }
 
 impl Ledger for Store {
+    async fn lost(&self) -> LedgerError {
+        match &self.guard {
+            Some(guard) => {
+                guard.ended().await;
+                self.failed(STATE, Guard::lost())
+            }
+            None => std::future::pending().await,
+        }
+    }
+
     async fn record(&mut self, entries: &[Entry], state: &State) -> Result<(), LedgerError> {
         if state.serial < self.serial {
             let why = format!("serial {} is older than {}, which is written", state.serial, self.serial);

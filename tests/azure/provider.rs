@@ -87,7 +87,7 @@ impl Bench {
 
     async fn delete(&self, ty: &str, before: &Live) -> Result<(), CloudError> {
         let ty = ResourceType::new(ty);
-        self.router.delete(Delete { ty: &ty, id: &before.id, before }).await
+        self.router.delete(Delete { ty: &ty, id: &before.id, before, spares_data: false }).await
     }
 }
 

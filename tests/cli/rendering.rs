@@ -335,7 +335,7 @@ fn deed(op: Op, progress: Progress) -> Deed {
         owned: Holding::default(),
         owns: Holding::default(),
     };
-    Deed { intent, progress, wrote: None, unheard: progress == Progress::Intended }
+    Deed { intent, progress, wrote: None, owns: Holding::default(), unheard: progress == Progress::Intended }
 }
 
 #[test]

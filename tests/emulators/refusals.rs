@@ -54,7 +54,7 @@ impl Port<'_> {
 
     pub async fn delete(&self, ty: &str, before: &Live) -> Result<(), CloudError> {
         let ty = ResourceType::new(ty);
-        self.0.router.delete(Delete { ty: &ty, id: &before.id, before }).await
+        self.0.router.delete(Delete { ty: &ty, id: &before.id, before, spares_data: false }).await
     }
 }
 

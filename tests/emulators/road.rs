@@ -62,13 +62,19 @@ impl Road {
     }
 
     pub async fn plan(&self, stack: &Stack, mode: Mode) -> (Plan, Inventory) {
-        let inventory =
-            match engine::observe(stack, &self.state, &Journal::default(), &self.catalogue, &self.router)
-                .await
-            {
-                Ok(inventory) => inventory,
-                Err(error) => panic!("{:#?}", error.0),
-            };
+        let inventory = match engine::observe(
+            stack,
+            &self.state,
+            &Journal::default(),
+            &self.catalogue,
+            mode,
+            &self.router,
+        )
+        .await
+        {
+            Ok(inventory) => inventory,
+            Err(error) => panic!("{:#?}", error.0),
+        };
         let (targets, excludes, now) = (Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
         let request = Request { mode, targets, excludes, allow_recreate: true, now };
         let plan = engine::plan(stack, &self.state, &self.catalogue, &inventory, &request).unwrap();

@@ -209,7 +209,11 @@ impl Provider for Fake {
     async fn delete(&self, request: Delete<'_>) -> Result<(), CloudError> {
         let call = format!("delete {}", request.id);
         let soft = request.ty.as_str() == SOFT.ty;
-        let deleted = self.change(request.ty, call, |objects| {
+        let deleted = self.change(request.ty, call.clone(), |objects| {
+            let holds = |live: &Live| live.attributes.contains_key("Data");
+            if request.spares_data && objects.get(&request.id.0).is_some_and(holds) {
+                return Err(error(request.ty, &call, ErrorKind::NotEmpty));
+            }
             if soft {
                 if let Some(live) = objects.get_mut(&request.id.0) {
                     live.condition = Condition::SoftDeleted { until: None };

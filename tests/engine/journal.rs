@@ -87,9 +87,10 @@ impl Life {
     async fn apply(&self, stack: &Stack) -> Option<Outcome> {
         let run = async {
             let mut known = self.known().await;
-            let inventory = engine::observe(stack, &known.state, &known.journal, &catalogue(), &self.cloud)
-                .await
-                .unwrap();
+            let inventory =
+                engine::observe(stack, &known.state, &known.journal, &catalogue(), Mode::Apply, &self.cloud)
+                    .await
+                    .unwrap();
             let request = Request {
                 mode: Mode::Apply,
                 targets: Vec::new(),

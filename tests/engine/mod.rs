@@ -1,5 +1,6 @@
 //! The engine over a made-up cloud: what is planned, what is sent, what is left after a failure.
 
+mod doubt;
 pub mod fake;
 mod journal;
 mod replacing;
@@ -67,9 +68,10 @@ impl World {
         mode: Mode,
         allow_recreate: bool,
     ) -> Result<(Plan, Inventory), Diagnostics> {
-        let inventory = engine::observe(stack, &self.state, &Journal::default(), &catalogue(), &self.cloud)
-            .await
-            .unwrap();
+        let inventory =
+            engine::observe(stack, &self.state, &Journal::default(), &catalogue(), mode, &self.cloud)
+                .await
+                .unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let request = Request { mode, targets: Vec::new(), excludes: Vec::new(), allow_recreate, now };
         let plan = engine::plan(stack, &self.state, &catalogue(), &inventory, &request)?;

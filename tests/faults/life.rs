@@ -266,7 +266,7 @@ impl Life {
         mutants::known(self.mutant, &mut known.state, &mut known.journal);
         let unwatched = Journal::default();
         let watched = if self.mutant == Some(Mutant::LeavingUnwatched) { &unwatched } else { &known.journal };
-        let observing = engine::observe(stack, &known.state, watched, &CATALOGUE, &router);
+        let observing = engine::observe(stack, &known.state, watched, &CATALOGUE, wanted.mode, &router);
         let (guarded, observed) = futures::join!(router.clouds.guard(), Box::pin(observing));
         if !guarded.is_empty() {
             return End::Refused(format!("{guarded:?}"));

@@ -6,3 +6,4 @@ mod judges;
 mod lab;
 mod provider;
 mod sandbox;
+mod thing;

@@ -2,188 +2,13 @@
 //! changed, what is deleted can be restored where Google says so, and what others put there stays.
 
 use mcm::model::*;
-use mcm::provider::{self, Access, Router};
-use mcm::sandbox::{Session, project_number};
+use mcm::provider::{Access, Router};
+use mcm::sandbox::project_number;
 use serde_json::{Value as Json, json};
-use tempfile::TempDir;
 
-use super::lab::{access, sandbox};
-
-const PROJECT: &str = "gcp-provider-tests";
-
-/// A sandbox and the provider over it.
-struct Lab {
-    _folder: TempDir,
-    session: Session,
-    clouds: Clouds,
-    router: Router,
-    catalogue: Catalogue,
-}
-
-/// One resource under test.
-struct Thing<'l> {
-    lab: &'l Lab,
-    ty: ResourceType,
-    schema: &'static Schema,
-    owner: Owner,
-}
-
-fn owner(address: &str) -> Owner {
-    let address = Address::parse(address).unwrap();
-    Owner { stack: "tests".to_owned(), address, nonce: Nonce("0123456789abcdef01234567".to_owned()) }
-}
-
-impl Lab {
-    async fn new() -> Self {
-        let (folder, session) = sandbox(&[PROJECT]).await;
-        let gcp = Some(GcpPlace { project: PROJECT.to_owned(), endpoint: None });
-        let clouds = Clouds { gcp, ..Clouds::default() };
-        let router = Router::new(&clouds, &access(&session.endpoints.gcp, &session.credentials.gcp_token()));
-        Self { _folder: folder, session, clouds, router, catalogue: provider::catalogue() }
-    }
-
-    fn thing(&self, ty: &str) -> Thing<'_> {
-        let ty = ResourceType::new(ty);
-        let schema = self.catalogue.get(&ty).unwrap();
-        Thing { lab: self, ty, schema, owner: owner("resources.thing") }
-    }
-
-    async fn enable(&self, service: &str) {
-        self.thing("serviceusage.googleapis.com/Service").create(&json!({ "name": service })).await;
-    }
-}
-
-fn map(json: &Json) -> Map {
-    Value::from_json(json.clone()).as_map().unwrap().clone()
-}
-
-impl Thing<'_> {
-    fn id(&self, properties: &Json) -> CloudId {
-        (self.schema.identify)(&map(properties), &self.lab.clouds).unwrap()
-    }
-
-    async fn try_create(&self, properties: &Json) -> Result<Live, CloudError> {
-        let wrong = (self.schema.check)(&map(properties), &self.lab.clouds);
-        assert!(wrong.is_empty(), "{wrong:?}");
-        let (id, properties) = (self.id(properties), self.filled(&map(properties)));
-        let request =
-            Create { ty: &self.ty, id: &id, properties: &properties, owner: &self.owner, secrets: false };
-        self.lab.router.create(request).await
-    }
-
-    async fn create(&self, properties: &Json) -> Live {
-        let live = self.try_create(properties).await.unwrap();
-        self.same(&live, properties);
-        for (name, value) in (self.schema.predict)(&map(properties), &self.lab.clouds) {
-            assert_eq!(live.attributes.get(&name), Some(&value), "{name} as predicted");
-        }
-        self.read_is(properties).await
-    }
-
-    async fn read(&self, properties: &Json) -> Option<Live> {
-        let (id, properties) = (self.id(properties), self.filled(&map(properties)));
-        let request = Read { ty: &self.ty, id: &id, desired: Some(&properties), secrets: false };
-        self.lab.router.read(request).await.unwrap()
-    }
-
-    async fn read_is(&self, properties: &Json) -> Live {
-        let live = self.read(properties).await.unwrap_or_else(|| panic!("{properties} is not there"));
-        self.same(&live, properties);
-        live
-    }
-
-    fn same(&self, live: &Live, properties: &Json) {
-        assert_eq!(live.id, self.id(properties));
-        let desired = self.filled(&map(properties));
-        let mut found = self.filled(&live.properties);
-        let unmanaged = |name: &str| matches!(self.schema.property(name).unwrap().absent, Absent::Unmanaged);
-        found.retain(|name, _| desired.contains_key(name) || !unmanaged(name));
-        assert_eq!(found, desired, "{}", self.ty);
-        assert_eq!(live.owner.as_ref(), self.schema.marked.then_some(&self.owner));
-    }
-
-    /// With defaults, without what is empty.
-    fn filled(&self, properties: &Map) -> Map {
-        let mut filled = properties.clone();
-        for property in self.schema.properties {
-            if let (None, Absent::Means(default)) = (filled.get(property.name), property.absent) {
-                filled.insert(property.name.to_owned(), default());
-            }
-        }
-        filled.retain(|_, value| *value != Value::text(""));
-        for value in filled.values_mut() {
-            if let Value::Map(inner) = value {
-                inner.retain(|_, value| value.as_list().is_none_or(|list| !list.is_empty()));
-            }
-        }
-        filled
-    }
-
-    async fn update(&self, before: &Json, after: &Json) -> Live {
-        let live = self.read_is(before).await;
-        let (old, new) = (self.filled(&map(before)), self.filled(&map(after)));
-        let names = old.keys().chain(new.keys()).filter(|name| old.get(*name) != new.get(*name));
-        let changed: Vec<Path> = names.map(|name| Path(vec![Segment::Key(name.clone())])).collect();
-        let id = self.id(before);
-        let request = Update {
-            ty: &self.ty,
-            id: &id,
-            before: &live,
-            properties: &new,
-            changed: &changed,
-            owner: &self.owner,
-            secrets: false,
-        };
-        let answered = self.lab.router.update(request).await.unwrap();
-        self.same(&answered, after);
-        self.read_is(after).await
-    }
-
-    /// Each variant differs from the first in one property: there and back again.
-    async fn changes(&self, base: &Json, variants: &[(&str, Json)]) {
-        for (name, value) in variants {
-            let mut other = base.clone();
-            if value.is_null() {
-                other.as_object_mut().unwrap().remove(*name);
-            } else {
-                other[*name] = value.clone();
-            }
-            self.update(base, &other).await;
-            self.update(&other, base).await;
-        }
-    }
-
-    async fn delete(&self, properties: &Json) {
-        let live = self.read(properties).await.unwrap();
-        let request = Delete { ty: &self.ty, id: &live.id, before: &live };
-        self.lab.router.delete(request).await.unwrap();
-        // Once more is as good as once.
-        self.lab.router.delete(request).await.unwrap();
-    }
-
-    async fn is_gone(&self, properties: &Json) {
-        assert_eq!(self.read(properties).await, None);
-    }
-
-    async fn restore(&self, properties: &Json) -> Live {
-        let before = self.read(properties).await.unwrap();
-        assert!(matches!(before.condition, Condition::SoftDeleted { until: Some(_) }), "{before:?}");
-        assert_eq!(before.attributes["state"], Value::text("DELETED"));
-        let desired = self.filled(&map(properties));
-        let request = Restore {
-            ty: &self.ty,
-            id: &before.id,
-            before: &before,
-            properties: &desired,
-            owner: &self.owner,
-            secrets: false,
-        };
-        let live = self.lab.router.restore(request).await.unwrap();
-        assert_eq!(live.condition, Condition::Ready);
-        self.same(&live, properties);
-        live
-    }
-}
+use super::lab::access;
+use super::thing::{Lab, PROJECT, map, owner};
+use crate::support::sign::send;
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one life, told in order")]
@@ -430,11 +255,29 @@ async fn a_service_and_a_database() {
     let mut protected = optimistic.clone();
     protected["deleteProtectionState"] = json!("DELETE_PROTECTION_ENABLED");
     let live = databases.update(&optimistic, &protected).await;
-    let request = Delete { ty: &databases.ty, id: &live.id, before: &live };
+    let request = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: false };
     let refused = lab.router.delete(request).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(refused.hint.unwrap().contains("deleteProtectionState"));
-    databases.update(&protected, &optimistic).await;
+    let live = databases.update(&protected, &optimistic).await;
+
+    // What nobody approved of is not lost: a database with a document in it goes only when that is meant.
+    let (endpoint, token) = (&lab.session.endpoints.gcp, lab.session.credentials.gcp_token());
+    let documents = format!("/v1/{}/documents/pictures", live.id);
+    let fields = [("authorization", format!("Bearer {token}"))];
+    let fields = [(fields[0].0, fields[0].1.as_str()), ("content-type", "application/json")];
+    let made =
+        send(endpoint, "POST", &format!("{documents}?documentId=one"), &fields, r#"{"fields":{}}"#).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let spare = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: true };
+    let kept = lab.router.delete(spare).await.unwrap_err();
+    assert_eq!(kept.kind, ErrorKind::NotEmpty, "{kept:?}");
+    assert!(kept.message.contains("documents in it, in `pictures`"), "{}", kept.message);
+    let gone = send(endpoint, "DELETE", &format!("{documents}/one"), &fields, "").await;
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    lab.router.delete(spare).await.unwrap();
+    databases.is_gone(&optimistic).await;
+    databases.create(&optimistic).await;
     databases.delete(&optimistic).await;
     databases.is_gone(&optimistic).await;
     services.delete(&firestore).await;
@@ -442,8 +285,11 @@ async fn a_service_and_a_database() {
 
     lab.enable("iamcredentials.googleapis.com").await;
     let live = services.read(&json!({ "name": "iam.googleapis.com" })).await.unwrap();
-    let needed =
-        lab.router.delete(Delete { ty: &services.ty, id: &live.id, before: &live }).await.unwrap_err();
+    let needed = lab
+        .router
+        .delete(Delete { ty: &services.ty, id: &live.id, before: &live, spares_data: false })
+        .await
+        .unwrap_err();
     assert!(needed.hint.unwrap().contains("other enabled services"), "{}", needed.message);
     let unknown = services.try_create(&json!({ "name": "nothing.googleapis.com" })).await.unwrap_err();
     assert_eq!(unknown.kind, ErrorKind::Denied);

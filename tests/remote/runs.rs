@@ -52,7 +52,9 @@ impl Life {
         let known = store::load(&*medium, Some("test")).await;
         let mut known = known.map_err(|error| Halt::Unread(error.to_string()))?;
         let inventory =
-            engine::observe(stack, &known.state, &known.journal, &catalogue(), &self.cloud).await.unwrap();
+            engine::observe(stack, &known.state, &known.journal, &catalogue(), Mode::Apply, &self.cloud)
+                .await
+                .unwrap();
         let (mode, now) = (Mode::Apply, Timestamp::UNIX_EPOCH);
         let request = Request { mode, targets: Vec::new(), excludes: Vec::new(), allow_recreate: true, now };
         let plan = engine::plan(stack, &known.state, &catalogue(), &inventory, &request).unwrap();

@@ -95,16 +95,16 @@ impl Lab {
         Router::new(&stack.clouds, &access)
     }
 
-    pub async fn observe(&self, stack: &Stack) -> Inventory {
+    pub async fn observe(&self, stack: &Stack, mode: Mode) -> Inventory {
         let router = self.router(stack);
-        match engine::observe(stack, &self.state, &Journal::default(), &self.catalogue, &router).await {
+        match engine::observe(stack, &self.state, &Journal::default(), &self.catalogue, mode, &router).await {
             Ok(inventory) => inventory,
             Err(error) => panic!("{:#?}", error.0),
         }
     }
 
     pub async fn plan(&self, stack: &Stack, mode: Mode) -> Result<(Plan, Inventory), Diagnostics> {
-        let inventory = self.observe(stack).await;
+        let inventory = self.observe(stack, mode).await;
         let (targets, excludes, now) = (Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
         let request = Request { mode, targets, excludes, allow_recreate: true, now };
         let plan = engine::plan(stack, &self.state, &self.catalogue, &inventory, &request)?;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::super::survey::refused;
 use super::{Edge, Failure, Loaded, Reach, Workspace, edges, reach, role, text};
 use crate::engine;
-use crate::model::{Address, Cloud, Clouds, ErrorKind, Reference, Resource, Stack, Value};
+use crate::model::{Address, Cloud, Clouds, ErrorKind, Mode, Reference, Resource, Stack, Value};
 use crate::provider::{RoleTrust, Tried, Trier, Verdict};
 use crate::store;
 use crate::ui::trust::{Outcome, Proof};
@@ -54,7 +54,14 @@ async fn observe(
     let mut state = known.state.clone();
     state.resources.retain(|address, _| google.stack.get(address).is_some());
     state.replaced.clear();
-    let observing = engine::observe(&google.stack, &state, &known.journal, &google.catalogue, &reach.router);
+    let observing = engine::observe(
+        &google.stack,
+        &state,
+        &known.journal,
+        &google.catalogue,
+        Mode::RefreshOnly,
+        &reach.router,
+    );
     let (mut guarded, observed) = futures::join!(reach.router.guard(), observing);
     guarded.retain(|error| (error.cloud, error.kind) != (Cloud::Aws, ErrorKind::WrongAccount));
     if guarded.is_empty() { Ok(edges(whole, &observed?)) } else { Err(refused(&guarded)) }

@@ -11,8 +11,8 @@ use super::operation::{self, Progress};
 use super::properties::{in_project, known};
 use super::rest::Service;
 use crate::model::{
-    Attribute, CloudError, CloudId, Clouds, Condition, Create, Delete, Deletion, Live, Map, NameRule,
-    Property, Read, Schema, Shape, TextRule, Update, Value,
+    Attribute, CloudError, CloudId, Clouds, Condition, Create, Delete, Deletion, ErrorKind, Live, Map,
+    NameRule, Property, Read, Schema, Shape, TextRule, Update, Value,
 };
 use crate::provider::Kind;
 use crate::provider::retry::Call;
@@ -147,6 +147,9 @@ impl Kind<Gcp> for DatabaseKind {
     async fn delete(&self, gcp: &Gcp, request: Delete<'_>) -> Result<(), CloudError> {
         let call = "firestore.projects.databases.delete";
         gcp.own(request.id, call)?;
+        if request.spares_data {
+            require_empty(gcp, request.id).await?;
+        }
         let etag = request.before.etag.as_deref().unwrap_or_default();
         let path = match etag {
             "" => format!("v1/{}", request.id),
@@ -161,6 +164,21 @@ impl Kind<Gcp> for DatabaseKind {
         match operation {
             Some(operation) => finish(gcp, call, operation).await,
             None => Ok(()),
+        }
+    }
+}
+
+/// Firestore deletes a database with all that is in it, and has no condition against that: so a look comes first. What
+/// is written between the two is lost.
+async fn require_empty(gcp: &Gcp, id: &CloudId) -> Result<(), CloudError> {
+    let call = "firestore.projects.databases.documents.listCollectionIds";
+    let path = format!("v1/{id}/documents:listCollectionIds");
+    let body = serde_json::json!({ "pageSize": 1 });
+    let answer = gcp.rest(Call::Read, call, Service::Firestore, Method::POST, &path, Some(&body)).await?;
+    match answer["collectionIds"].get(0).and_then(Json::as_str) {
+        None => Ok(()),
+        Some(name) => {
+            Err(failure::own(call, ErrorKind::NotEmpty, format!("there are documents in it, in `{name}`")))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! firestore.googleapis.com, v1, the data: documents, by Google's REST mapping.
 //!
 //! Who may read and write is said by the project's policy, for every caller but the owner. Absences: queries,
-//! transactions, listening, reads of the past, and the listing of collections.
+//! transactions, listening, reads of the past, and the listing of collections below a document.
 
 mod name;
 mod path;
@@ -81,7 +81,7 @@ pub(super) fn answer(
     }
     let (project, database) = (name::decode(project)?, name::decode(database)?);
     let access = match (call.method.as_str(), rest) {
-        ("GET", _) | ("POST", ":batchGet") => Access::Read,
+        ("GET", _) | ("POST", ":batchGet" | ":listCollectionIds") => Access::Read,
         _ => Access::Write,
     };
     let place = enter(world, &project, &database, access, by)?;
@@ -90,6 +90,7 @@ pub(super) fn answer(
     match (call.method.as_str(), rest, segments.len()) {
         ("POST", ":commit", _) => write::commit(world, &place, &call),
         ("POST", ":batchGet", _) => read::batch(world, &place, &call),
+        ("POST", ":listCollectionIds", _) => read::collections(world, &place, &call),
         ("GET", _, 1..) if even => read::get(world, &place, &segments, &call),
         ("GET", _, 1..) => read::list(world, &place, &segments, &call),
         ("POST", _, 1..) if !even => write::create(world, &place, &segments, &call),

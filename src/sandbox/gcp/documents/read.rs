@@ -1,5 +1,7 @@
 //! Reading: one document, some, or those of a collection.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::super::call::Call;
@@ -112,4 +114,30 @@ pub(super) fn batch(world: &World, place: &Place, call: &Call<'_>) -> Result<Jso
         });
     }
     Ok(Json::Array(found))
+}
+
+/// The ids of the collections at the database's root, in order.
+pub(super) fn collections(world: &World, place: &Place, call: &Call<'_>) -> Result<Json, Refusal> {
+    static REQUEST: [Field; 2] = [Field("pageSize", Kind::Int32), Field("pageToken", Kind::Text)];
+    call.accepts(&[])?;
+    let fields = call.fields(&REQUEST)?;
+    let size = match fields.get("pageSize").and_then(Json::as_i64).unwrap_or_default() {
+        0 => 100,
+        size => usize::try_from(size)
+            .map_err(|_| Refusal::field("page_size", "The page size must not be negative."))?
+            .min(1000),
+    };
+    let after = fields.get("pageToken").and_then(Json::as_str).unwrap_or_default();
+    let documents = world.list::<Document>(&place.prefix);
+    let id = |(key, _): &(String, Document)| key[place.prefix.len()..].split('/').next().map(str::to_owned);
+    let all: BTreeSet<String> = documents.iter().filter_map(id).filter(|id| id.as_str() > after).collect();
+    let page: Vec<&String> = all.iter().take(size).collect();
+    let mut answer = json!({});
+    if !page.is_empty() {
+        answer["collectionIds"] = json!(page);
+    }
+    if page.len() < all.len() {
+        answer["nextPageToken"] = json!(page.last());
+    }
+    Ok(answer)
 }
