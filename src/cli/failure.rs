@@ -1,7 +1,7 @@
 //! What ends a command early: what is wrong, for people, and the exit code, for programs.
 
 use crate::engine::{ObserveError, Refusal};
-use crate::model::{CloudError, Diagnostic, Diagnostics, ErrorKind, LedgerError};
+use crate::model::{CloudError, Diagnostic, Diagnostics, ErrorKind, LedgerError, Severity};
 use crate::store::{Lasting, LockError, StoreError, Trouble, TroubleKind};
 use crate::ui;
 
@@ -63,6 +63,14 @@ impl Failure {
             diagnostic.hint = Some(hint.to_owned());
         }
         self
+    }
+
+    /// The same as warnings: what it is about is over and done.
+    pub(super) fn into_warnings(mut self) -> Vec<Diagnostic> {
+        for diagnostic in &mut self.diagnostics {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.diagnostics
     }
 
     /// Clouds that did not let themselves be asked.
@@ -263,7 +271,10 @@ impl From<LedgerError> for Failure {
             ) => format!("see that the store of the state answers, {again}"),
         };
         let diagnostic = Diagnostic::error(format!("the run was stopped: {}", error.what))
-            .detail(format!("{}\nno further request was sent", error.source))
+            .detail(format!(
+                "{}\nno further step was begun; what was under way may have happened",
+                error.source
+            ))
             .hint(hint);
         Self::new(Exit::Stuck, diagnostic)
     }
@@ -282,9 +293,13 @@ impl From<Refusal> for Failure {
                     format!("{attribute}: was {}, is {}", show(then), show(now))
                 });
                 let lines: Vec<_> = lines.collect();
-                let diagnostic =
-                    if lines.is_empty() { diagnostic } else { diagnostic.detail(lines.join("\n")) };
-                diagnostic.hint("make a new plan, and have that approved")
+                let detail = if lines.is_empty() {
+                    "what changed is not shown: its ownership mark, its condition, or something sensitive"
+                        .to_owned()
+                } else {
+                    lines.join("\n")
+                };
+                diagnostic.detail(detail).hint("make a new plan, and have that approved")
             }
         })
     }

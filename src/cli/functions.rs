@@ -15,6 +15,7 @@ use super::{Context, logs, reach, signals};
 use crate::lambda::{self, BuildError, Flags, Purpose, Settings};
 use crate::model::{Action, Address, Artifact, Diagnostic, Function, Plan, Severity, Stack};
 use crate::provider::{Router, is_loopback};
+use crate::store::Store;
 use crate::ui;
 use crate::ui::build::Progress;
 
@@ -125,10 +126,22 @@ pub(super) fn releases(stack: &Stack, plan: &Plan) -> Vec<String> {
 }
 
 /// Deletes the long past versions of functions that a run has released anew. The run is over, so that no undoing needs
-/// them any more; what cannot be deleted is only told.
-pub(super) async fn prune(stack: &Stack, functions: &[String], router: &Router, context: &Context) {
+/// them any more; what cannot be deleted is only told. Without the lock nothing is: by then another run may need them.
+pub(super) async fn prune(
+    stack: &Stack,
+    functions: &[String],
+    store: &Store,
+    router: &Router,
+    context: &Context,
+) {
     for name in functions {
         let Ok((function, alias)) = released(stack, name) else { continue };
+        if !store.is_held() {
+            let what = format!("former versions of {function} were not deleted");
+            let warning = Diagnostic::warning(what).detail("the lock of this stack is not held any more");
+            context.warn(&[warning.hint("what was applied stands; the next release tries again")]);
+            return;
+        }
         match router.prune(function, alias).await {
             Ok(gone) if gone.is_empty() => {}
             Ok(gone) => {

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use super::exit::Exit;
 use super::failure::{Ending, Failure};
 use super::options::{LockOptions, Variables, address};
-use super::survey::{decide, survey};
+use super::signals::{self, Signals};
+use super::survey::{decide, require_settled, survey};
 use super::workspace::{Loaded, Workspace};
-use super::{Context, reach, signals};
+use super::{Context, reach};
 use crate::engine::{self, Request};
 use crate::model::{
     Action, Address, CloudId, Condition, Diagnostic, ErrorKind, Ledger as _, Live, Mode, Nonce, OnDelete,
-    Owned, Provider as _, Read, Resource, Standing, Value,
+    Owned, Provider as _, Read, Resource, Standing, State, Value,
 };
 use crate::store::{self, Lock, Place, Store};
 use crate::ui;
@@ -39,12 +40,13 @@ impl Import {
     pub(super) fn run(self, context: &Context) -> Ending {
         let workspace = Workspace::find(self.stack.as_deref(), context.sandbox)?;
         let loaded = workspace.load(self.variables.given(), context)?;
-        loaded.require(std::iter::once(&self.address), &crate::model::State::default())?;
+        loaded.require(std::iter::once(&self.address), &State::default())?;
         workspace.prepare()?;
         let place = loaded.place(&workspace)?;
-        signals::run_readonly(async {
-            let lock = place.lock("import", self.lock.lock_timeout).await?;
-            let ending = self.import(&workspace, &loaded, (&place, &lock), context).await;
+        signals::run(async |mut signals| {
+            let lock = place.lock("import", self.lock.lock_timeout);
+            let lock = signals.or(async { Ok(lock.await?) }).await?;
+            let ending = Box::pin(self.import(&workspace, &loaded, (&place, &lock), signals, context)).await;
             lock.release().await;
             ending
         })
@@ -55,12 +57,49 @@ impl Import {
         workspace: &Workspace,
         loaded: &Loaded,
         (place, lock): (&Place, &Lock),
+        mut signals: Signals,
         context: &Context,
     ) -> Ending {
         let medium = place.medium();
-        let known = store::load(&*medium, Some(&loaded.stack.name)).await?;
+        let known = signals.or(async { Ok(store::load(&*medium, Some(&loaded.stack.name)).await?) }).await?;
         let mut store = Store::new(medium, &loaded.stack.name, &known, lock);
         let (mut state, journal) = (known.state, known.journal);
+        let id = ui::text::line(&self.id);
+        require_settled(&journal, &format!("import {} '{id}'", self.address))?;
+        self.require_free(loaded, &state)?;
+        let reach = signals.or(reach::open(workspace, &loaded.stack)).await?;
+        // The guard first: an object of that name in another account is another object.
+        signals.or(Box::pin(survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router))).await?;
+        let owned = signals.or(Box::pin(self.read(loaded, &reach))).await?;
+        state.resources.insert(self.address.clone(), owned);
+        state.serial += 1;
+        // What is being written is not left half-way for a signal; and from here on something is changed.
+        store.record(&[], &state).await?;
+        ui::print::result(&format!("The stack owns {id} as {} now.", self.address));
+        let looked =
+            signals.or(Box::pin(survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router))).await;
+        reach.close().await;
+        let request = Request {
+            mode: Mode::Apply,
+            targets: vec![self.address.clone()],
+            excludes: Vec::new(),
+            allow_recreate: false,
+            now: Timestamp::now(),
+        };
+        // The object is imported; what a plan says against it is for the next plan to refuse.
+        match looked.and_then(|inventory| decide(loaded, (&state, &journal), &inventory, &request)) {
+            Ok(plan) => foretell(plan.change(&self.address).map(|change| change.action)),
+            Err(failure) if failure.exit == Exit::Interrupted => {
+                let warning = Diagnostic::warning("interrupted: what the next apply will do was not read");
+                context.warn(&[warning.detail("the import is recorded").hint("`mcm plan` shows it")]);
+            }
+            Err(failure) => context.warn(&failure.into_warnings()),
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Neither the address nor the object may be owned already.
+    fn require_free(&self, loaded: &Loaded, state: &State) -> Result<(), Failure> {
         if let Some(owned) = state.resources.get(&self.address) {
             let diagnostic = Diagnostic::error(format!("{} is owned already: {}", self.address, owned.id))
                 .hint(format!("let go of that first with `mcm state rm {}`", self.address));
@@ -78,29 +117,7 @@ impl Import {
                 self.address
             ))));
         }
-        let reach = reach::open(workspace, &loaded.stack).await?;
-        // The guard first: an object of that name in another account is another object.
-        survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router).await?;
-        let owned = self.read(loaded, &reach).await?;
-        state.resources.insert(self.address.clone(), owned);
-        state.serial += 1;
-        store.record(&[], &state).await?;
-        ui::print::result(&format!("The stack owns {} as {} now.", ui::text::line(&self.id), self.address));
-        let inventory = survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router).await?;
-        let request = Request {
-            mode: Mode::Apply,
-            targets: vec![self.address.clone()],
-            excludes: Vec::new(),
-            allow_recreate: false,
-            now: Timestamp::now(),
-        };
-        reach.close().await;
-        // The object is imported; what a plan says against it is for the next plan to refuse.
-        match decide(loaded, &state, &inventory, &request) {
-            Ok(plan) => foretell(plan.change(&self.address).map(|change| change.action)),
-            Err(failure) => context.warn(&failure.diagnostics),
-        }
-        Ok(Exit::Done)
+        Ok(())
     }
 
     async fn read(&self, loaded: &Loaded, reach: &reach::Reach) -> Result<Owned, Failure> {

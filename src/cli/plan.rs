@@ -71,7 +71,7 @@ impl Plan {
             let request = self.request();
             let reach = reach::open(&workspace, &loaded.stack).await?;
             let inventory = survey(&loaded, &state, &known.journal, request.mode, &reach.router).await?;
-            let plan = decide(&loaded, &state, &inventory, &request)?;
+            let plan = decide(&loaded, (&state, &known.journal), &inventory, &request)?;
             let mut obstacles = obstacles(&plan, &reach.router).await?;
             reach.close().await;
             if self.json {

@@ -13,8 +13,8 @@ use super::run::{progress, settle};
 use super::signals::{self, Signals};
 use super::survey::guard;
 use super::workspace::{Loaded, Workspace};
-use crate::engine::{self, Books, Stop, Undoing};
-use crate::model::{Clouds, Deed, Diagnostic, Journal, Outcome};
+use crate::engine::{self, Books, Discreet, Stop, Undoing};
+use crate::model::{Clouds, Deed, Diagnostic, Journal, Outcome, Progress};
 use crate::store::{self, Lock, Place, Store};
 use crate::ui::{self, summary};
 
@@ -77,21 +77,23 @@ impl Rollback {
         let show = |event| progress.show(&event);
         let mut books = Books::new(&mut known.state, &mut known.journal, &mut store);
         let undoing = Undoing { stack: &loaded.stack.name, catalogue: &loaded.catalogue, stop: &stop };
-        let running = engine::rollback(undoing, &mut books, &reach.router, &show);
+        let clouds = Discreet::new(&reach.router, &loaded.stack);
+        let running = engine::rollback(undoing, &mut books, &clouds, &show);
         let ran = settle(Box::pin(running), &stop, &mut signals, &progress, "apply").await;
         progress.close();
         reach.close().await;
-        self.conclude(ran?)
+        self.conclude(ran?, &known.journal)
     }
 
-    fn conclude(&self, outcome: Outcome) -> Ending {
+    fn conclude(&self, outcome: Outcome, journal: &Journal) -> Ending {
         match outcome {
             Outcome::RolledBack { undone, .. } | Outcome::Applied { steps: undone } => {
                 self.say(&summary::rolled_back(undone));
                 Ok(Exit::Done)
             }
             Outcome::Stuck { undone, kept, .. } => {
-                let diagnostic = summary::stuck(undone + kept.len(), undone, &kept, "mcm apply", true);
+                let still = journal.undoable().filter(|deed| deed.progress == Progress::Done).count();
+                let diagnostic = summary::stuck(undone + still, undone, &kept, journal, "mcm apply");
                 Err(Failure::new(Exit::Stuck, diagnostic))
             }
             Outcome::Interrupted { phase, done, left, .. } => Err(Failure::new(

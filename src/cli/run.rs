@@ -15,7 +15,9 @@ use super::survey::{decide, follow, obstacles, survey};
 use super::workspace::{Loaded, Workspace};
 use super::{Context, functions};
 use crate::engine::{self, Answer, ApprovedPlan, Books, Request, Settings, Stop};
-use crate::model::{Diagnostic, ErrorKind, Event, Inventory, LedgerError, Mode, Outcome, Phase, Plan};
+use crate::model::{
+    Diagnostic, ErrorKind, Event, Inventory, Journal, LedgerError, Mode, Outcome, Phase, Plan,
+};
 use crate::stack::Given;
 use crate::store::{self, Lock, Place, Store};
 use crate::ui::plan::Counts;
@@ -163,13 +165,14 @@ impl Job {
         let (start, done) = (Instant::now(), AtomicUsize::new(0));
         let ran = self.apply(approved, &mut ready, &inventory, &reach, &mut signals, &progress, &done).await;
         progress.close();
-        let (done, back) = (done.into_inner(), ready.known.journal.past_pivot().is_none());
-        let ending = self.conclude(ran?, counts, done, back, start.elapsed());
+        let journal = &ready.known.journal;
+        let ending = self.conclude(ran?, counts, done.into_inner(), journal, start.elapsed());
         if let (Ok(_), Some(held), false) = (&ending, held, self.options.json) {
             ui::print::result(&format!("\n{held}"));
         }
         if ending.is_ok() && self.request.mode == Mode::Apply {
-            let pruning = functions::prune(&ready.loaded.stack, &released, &reach.router, context);
+            let pruning =
+                functions::prune(&ready.loaded.stack, &released, &ready.store, &reach.router, context);
             // What a signal keeps from being deleted now, the next release deletes.
             tokio::select! { biased; () = signals.came() => {}, () = Box::pin(pruning) => {} }
             Box::pin(self.show_outputs(&ready, &reach, &mut signals, context)).await;
@@ -180,13 +183,14 @@ impl Job {
 
     /// Decides; a saved plan must come out exactly as it was.
     fn plan(&self, ready: &Ready, inventory: &Inventory) -> Result<Plan, Failure> {
+        let known = (&ready.known.state, &ready.known.journal);
         let Some(saved) = &self.saved else {
-            return decide(&ready.loaded, &ready.known.state, inventory, &self.request);
+            return decide(&ready.loaded, known, inventory, &self.request);
         };
         if saved.plan.stack_digest == ready.loaded.stack.digest {
             engine::approve(saved.plan.clone(), inventory, &ready.loaded.catalogue, Answer::Automatic)?;
         }
-        let plan = decide(&ready.loaded, &ready.known.state, inventory, &self.request)?;
+        let plan = decide(&ready.loaded, known, inventory, &self.request)?;
         saved.compare(&plan)?;
         Ok(plan)
     }
@@ -262,7 +266,15 @@ impl Job {
         settle(Box::pin(running), &stop, signals, progress, self.command).await
     }
 
-    fn conclude(&self, outcome: Outcome, counts: Counts, done: usize, back: bool, took: Duration) -> Ending {
+    /// What is told of a run: after a failure, what the journal knows of it.
+    fn conclude(
+        &self,
+        outcome: Outcome,
+        counts: Counts,
+        done: usize,
+        journal: &Journal,
+        took: Duration,
+    ) -> Ending {
         let again = format!("mcm {}", self.command);
         match outcome {
             Outcome::Applied { steps } => {
@@ -276,20 +288,17 @@ impl Job {
             }
             Outcome::RolledBack { failures, undone } => Err(self.undone(Exit::Undone, &failures, undone)),
             Outcome::Stuck { failures, undone, kept } => {
-                let is = |kind: ErrorKind| failures.iter().any(|failure| failure.error.kind == kind);
-                // Where nothing was done, nothing is left; an unclear answer may have done something.
-                if done == 0 && kept.is_empty() && !is(ErrorKind::Unknown) {
-                    let expired = is(ErrorKind::Credentials);
-                    let exit = if expired { Exit::Credentials } else { Exit::Undone };
-                    return Err(self.undone(exit, &failures, undone));
+                if kept.is_empty() && journal.standing().next().is_none() {
+                    return Err(self.undone(Exit::Undone, &failures, undone));
                 }
-                let expired = is(ErrorKind::Credentials);
+                let expired = failures.iter().any(|failure| failure.error.kind == ErrorKind::Credentials);
                 let mut diagnostics = summary::failures(&failures);
-                diagnostics.push(summary::stuck(done, undone, &kept, &again, back));
+                diagnostics.push(summary::stuck(done, undone, &kept, journal, &again));
                 Err(Failure { exit: if expired { Exit::Credentials } else { Exit::Stuck }, diagnostics })
             }
             Outcome::Interrupted { phase, done, left, failures } => {
                 let mut diagnostics = summary::failures(&failures);
+                let back = journal.past_pivot().is_none();
                 diagnostics.push(summary::interrupted(phase, done, left, &again, back));
                 Err(Failure { exit: Exit::Interrupted, diagnostics })
             }
@@ -330,13 +339,11 @@ impl Job {
                 }
                 self.show_here(&reach.here(&outputs));
             }
-            Err(failure) => {
-                let mut warnings = failure.diagnostics;
-                for warning in &mut warnings {
-                    warning.severity = crate::model::Severity::Warning;
-                }
-                context.warn(&warnings);
+            Err(failure) if failure.exit == Exit::Interrupted => {
+                let warning = Diagnostic::warning("interrupted: the outputs were not read");
+                context.warn(&[warning.detail("what was applied stands").hint("`mcm output` reads them")]);
             }
+            Err(failure) => context.warn(&failure.into_warnings()),
         }
     }
 

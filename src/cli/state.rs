@@ -7,11 +7,13 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::Context;
 use super::exit::Exit;
 use super::failure::{Ending, Failure};
 use super::options::{LockOptions, Variables, address};
+use super::signals::{self, Signals};
+use super::survey::require_settled;
 use super::workspace::{Workspace, closest_address};
-use super::{Context, signals};
 use crate::model::{Address, Diagnostic, Ledger as _, Owned, State as Owns};
 use crate::stack::Given;
 use crate::store::{self, Lock, Medium, Store};
@@ -148,11 +150,13 @@ fn remove(
 ) -> Ending {
     let workspace = Workspace::find(stack, context.sandbox)?;
     let place = workspace.place(variables, context)?;
-    let owned = signals::run_readonly_for(async {
+    let owned = signals::run(async |mut signals| {
         let medium = place.medium();
-        find(&store::load(&*medium, None).await?.state, address)?;
-        let lock = place.lock("state rm", lock.lock_timeout).await?;
-        let forgotten = forget(address, medium, &lock).await;
+        let looked = signals.or(async { Ok(store::load(&*medium, None).await?) }).await?;
+        find(&looked.state, address)?;
+        let lock = place.lock("state rm", lock.lock_timeout);
+        let lock = signals.or(async { Ok(lock.await?) }).await?;
+        let forgotten = forget(address, medium, &lock, signals).await;
         lock.release().await;
         forgotten
     })?;
@@ -165,9 +169,15 @@ fn remove(
 }
 
 /// Takes an address out of the state; gives what it owned.
-async fn forget(address: &Address, medium: Arc<dyn Medium>, lock: &Lock) -> Result<Owned, Failure> {
+async fn forget(
+    address: &Address,
+    medium: Arc<dyn Medium>,
+    lock: &Lock,
+    mut signals: Signals,
+) -> Result<Owned, Failure> {
     // Read again: now no one else writes it.
-    let known = store::load(&*medium, None).await?;
+    let known = signals.or(async { Ok(store::load(&*medium, None).await?) }).await?;
+    require_settled(&known.journal, &format!("state rm {address}"))?;
     let Some(name) = &known.stack else { return Err(unknown(address, &Owns::default())) };
     let mut store = Store::new(medium, name, &known, lock);
     let mut state = known.state;
@@ -175,6 +185,7 @@ async fn forget(address: &Address, medium: Arc<dyn Medium>, lock: &Lock) -> Resu
     state.resources.remove(address);
     state.replaced.remove(address);
     state.serial += 1;
+    // What is being written is not left half-way for a signal.
     store.record(&[], &state).await?;
     Ok(owned)
 }

@@ -84,12 +84,50 @@ pub(super) async fn guard(clouds: &Router) -> Result<(), Failure> {
 /// Decides everything. What the planner will not do is refused; the stack file itself was found valid before.
 pub(super) fn decide(
     loaded: &Loaded,
-    state: &State,
+    (state, journal): (&State, &Journal),
     inventory: &Inventory,
     request: &Request,
 ) -> Result<Plan, Failure> {
-    engine::plan(&loaded.stack, state, &loaded.catalogue, inventory, request)
-        .map_err(|problems| Failure { exit: Exit::Refused, diagnostics: problems.0 })
+    engine::plan(&loaded.stack, state, &loaded.catalogue, inventory, request).map_err(|problems| {
+        let mut diagnostics = problems.0;
+        let leads = |hint: &String| hint.contains("`mcm state rm") || hint.contains("`mcm import");
+        if can_be_undone(journal)
+            && diagnostics.iter().any(|problem| problem.hint.as_ref().is_some_and(leads))
+        {
+            let first = Diagnostic::warning(
+                "`mcm state rm` and `mcm import` wait until the unfinished run is settled",
+            );
+            diagnostics.push(first.hint(SETTLE));
+        }
+        Failure { exit: Exit::Refused, diagnostics }
+    })
+}
+
+/// How a run is settled that is not over.
+const SETTLE: &str = "`mcm rollback` undoes it; or `mcm apply` goes on with it, once its plan is not refused: by \
+                      `adopt: true`, or without the entry, as what is not this stack's is left in place";
+
+/// Whether a run is not over that could still be undone. Once its deletions have begun nothing is undone any more.
+fn can_be_undone(journal: &Journal) -> bool {
+    journal.is_open() && journal.past_pivot().is_none()
+}
+
+/// Refuses to write down what is owned beside a run that could still be undone: undoing it would delete what was let go
+/// of, and forget what was taken over.
+pub(super) fn require_settled(journal: &Journal, command: &str) -> Result<(), Failure> {
+    if !can_be_undone(journal) {
+        return Ok(());
+    }
+    let began = journal.runs.first().map(|run| run.began.strftime("%Y-%m-%d %H:%M UTC").to_string());
+    let diagnostic = Diagnostic::error(format!("`mcm {command}` waits: a run of this stack is not over"))
+        .detail(format!(
+            "it began {}, and undoing it would go by what the stack owned then; nothing was changed",
+            began.unwrap_or_default()
+        ))
+        .hint(format!(
+            "`mcm apply` goes on with it, `mcm rollback` undoes it; then run `mcm {command}` again"
+        ));
+    Err(Failure::refused(diagnostic))
 }
 
 /// What ends a command whose accounts could not be checked, or are others.

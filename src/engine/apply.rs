@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::ApprovedPlan;
 use super::books::Books;
-use super::record::Record;
+use super::discreet::Discreet;
+use super::record::{Record, left_whole, nothing_was_made};
 use super::rollback::{Undoing, roll_back};
 use super::step::{Task, perform};
 use crate::model::{
@@ -70,6 +71,7 @@ pub async fn apply<L: Ledger>(
     events: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome, LedgerError> {
     let plan = &plan.0;
+    let clouds = &Discreet::new(clouds, stack);
     let mut record = Record::new(plan, stack, inventory, catalogue, books);
     record.open(settings.now);
     events(Event::Began { steps: plan.steps.len(), phase: Phase::Apply });
@@ -87,8 +89,11 @@ pub async fn apply<L: Ledger>(
     if let Some(why) = stays(&run, plan, books.journal, settings) {
         // What was deleted is not left in place.
         let made = done.iter().filter(|(_, there)| *there).map(|&(step, _)| kept(plan, step, why));
-        let in_part = run.failed.iter().copied().filter(|step| changes(plan.steps[step.0].op));
-        let in_part = in_part.map(|step| kept(plan, step, "it failed, and a part of it may be done"));
+        let in_part = run
+            .failed
+            .iter()
+            .zip(failures)
+            .filter_map(|(&step, failure)| Some(kept(plan, step, part(failure.op, &failure.error)?)));
         let kept = made.chain(in_part).collect();
         if books.journal.undoable().next().is_none() {
             books.end().await?;
@@ -125,12 +130,18 @@ fn stays(run: &Run, plan: &Plan, journal: &Journal, settings: Settings) -> Optio
     }
 }
 
-/// Whether it may take several requests on what is there already: one that fails may have done a part. What fails to
-/// be made is taken back by whoever made it.
-fn changes(op: Op) -> bool {
+/// What a failed step may have left, if it may. What is there already may take several requests to change or to
+/// delete; what is refused when it is to be made is taken back by whoever made it.
+fn part(op: Op, error: &CloudError) -> Option<&'static str> {
+    let unclear = matches!(error.kind, ErrorKind::Unknown | ErrorKind::Credentials);
     match op {
-        Op::Update | Op::Adopt => true,
-        Op::Create | Op::Restore | Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => false,
+        Op::Forget => None,
+        _ if left_whole(error) => None,
+        _ if unclear => Some("it may be done, or happen yet"),
+        Op::Create | Op::Restore => (!nothing_was_made(error)).then_some("what it made may be there"),
+        Op::Update | Op::Adopt | Op::Delete | Op::DeleteFormer | Op::DeleteFirst => {
+            Some("a part of it may be done")
+        }
     }
 }
 
@@ -197,7 +208,7 @@ impl Schedule {
 async fn forward<L: Ledger>(
     plan: &Plan,
     record: &mut Record<'_, '_, L>,
-    clouds: &impl Provider,
+    clouds: &Discreet<'_, impl Provider>,
     settings: Settings,
     stop: &Stop,
     events: &(dyn Fn(Event) + Sync),
@@ -212,7 +223,12 @@ async fn forward<L: Ledger>(
         while !halted && flying.len() + starting.len() < settings.parallelism.max(1) {
             let Some(next) = schedule.take(plan) else { break };
             match record.begin(&plan.steps[next]) {
-                Ok(task) => starting.push(Arc::new(task)),
+                Ok(task) => {
+                    if let Some(deed) = record.books.journal.deeds.last() {
+                        clouds.expect(&deed.intent);
+                    }
+                    starting.push(Arc::new(task));
+                }
                 Err(error) => {
                     fail(plan, StepId(next), error, &mut run, events);
                     break;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::diff::{diff, normalise};
-use crate::model::{Catalogue, Change, Inventory, Live, Plan, Value};
+use super::diff::diff;
+use super::secrecy::hide;
+use super::undo::holds_lost;
+use crate::model::{Catalogue, Change, Edit, Inventory, Live, Plan, Value};
 
 /// Who said yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub enum Refusal {
     Stale {
         /// Which object, by address.
         object: String,
-        /// Which attribute moved, where one can be named, with both values: then and now.
+        /// Which attribute moved, where one can be named, with both values: then and now, what is sensitive hidden.
         moved: Vec<(String, Option<Value>, Option<Value>)>,
     },
 }
@@ -56,7 +58,8 @@ pub fn approve(
     Ok(ApprovedPlan(plan))
 }
 
-/// The attributes of an object that are not what the plan saw.
+/// The attributes of an object that are not what the plan saw. What either side calls sensitive is hidden in both; a
+/// saved plan does not know what it was, so nothing is said of it then.
 fn moved(
     plan: &Plan,
     live: &Inventory,
@@ -66,14 +69,20 @@ fn moved(
     let Some(change) = plan.changes.iter().find(|change| change.address.as_str() == object) else {
         return Vec::new();
     };
-    match (&change.before, live.at(&change.address)) {
+    match (&change.before, live.shown.get(&change.address)) {
         (Some(before), Some(now)) => {
             let Some(schema) = catalogue.get(&change.ty) else { return Vec::new() };
-            let edits = diff(schema, before, &normalise(schema, &now.properties));
-            edits.into_iter().map(|edit| (edit.path.to_string(), edit.before, edit.after)).collect()
+            let edits = diff(schema, &hide(before, now), &hide(now, before)).into_iter();
+            edits.filter(is_told).map(|edit| (edit.path.to_string(), edit.before, edit.after)).collect()
         }
-        (before, now) => existence(change, before.is_some(), now),
+        (before, _) => existence(change, before.is_some(), live.at(&change.address)),
     }
+}
+
+/// Whether something is known to differ there.
+fn is_told(edit: &Edit) -> bool {
+    let shown = |value: &Option<Value>| value.as_ref().map(Value::to_json);
+    !edit.before.as_ref().is_some_and(holds_lost) || shown(&edit.before) != shown(&edit.after)
 }
 
 /// It came or went as a whole.

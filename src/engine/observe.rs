@@ -9,12 +9,15 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::diff::normalise;
-use super::resolve::{View, by_address, dependency_order, secrets_wanted};
+use super::diff::{diff, normalise};
+use super::discreet::Discreet;
+use super::resolve::{View, by_address, dependency_order, holds_secret, secrets_wanted};
+use super::secrecy::withhold;
 use super::step::UNSEEN;
 use crate::model::{
     Absence, Address, Catalogue, CloudError, CloudId, Condition, Digest, ErrorKind, Inventory, Journal, Live,
-    Map, Mode, Observed, Provider, Read, Resource, ResourceType, Stack, Standing, State, Value,
+    Map, Mode, Observed, Owned, Path, Provider, Read, Resource, ResourceType, Schema, Stack, Standing, State,
+    Value,
 };
 
 /// The pause between two looks at something that may be on its way out.
@@ -59,6 +62,7 @@ pub async fn observe(
     mode: Mode,
     clouds: &impl Provider,
 ) -> Result<Inventory, ObserveError> {
+    let clouds = &Discreet::new(clouds, stack);
     let secrets = secrets_wanted(stack);
     let order = dependency_order(stack);
     let mut inventory = Inventory::default();
@@ -97,7 +101,7 @@ pub async fn observe(
         }
     }
     settle_recorded(stack, state, &mut inventory);
-    digests(stack, state, catalogue, &mut inventory);
+    digests(stack, state, catalogue, &order, &mut inventory);
     Ok(inventory)
 }
 
@@ -287,29 +291,68 @@ fn settle_recorded(stack: &Stack, state: &State, inventory: &mut Inventory) {
     });
 }
 
-/// A digest of each object that was read: of what a plan decides by, not of what changes by itself.
-fn digests(stack: &Stack, state: &State, catalogue: &Catalogue, inventory: &mut Inventory) {
-    let digest = |live: &Live, ty: Option<&ResourceType>| {
-        let owner = live.owner.as_ref().map(crate::model::Owner::to_text);
-        let properties = match ty.and_then(|ty| catalogue.get(ty)) {
-            Some(schema) => normalise(schema, &live.properties),
-            None => live.properties.clone(),
-        };
-        Digest::of(&(&live.id, properties, owner, &live.condition))
-    };
-    let resources = by_address(stack);
-    let mut digests = BTreeMap::new();
+/// A digest of each object that was read: of what a plan decides by, not of what changes by itself. A plan file holds
+/// it beside all the rest of the object, so nothing sensitive goes into it that could be guessed by trying: of such a
+/// place it tells that it is sensitive, and whether it is as desired.
+fn digests(
+    stack: &Stack,
+    state: &State,
+    catalogue: &Catalogue,
+    order: &[&Address],
+    inventory: &mut Inventory,
+) {
+    let mut desired = BTreeMap::new();
+    walk(stack, order, inventory, |resource, _, view, _| {
+        desired.insert(&resource.address, (&resource.ty, view.resolve_sealed(&resource.properties)));
+    });
+    let (mut digests, mut shown) = (BTreeMap::new(), BTreeMap::new());
     for (address, observed) in &inventory.desired {
-        let ty = resources.get(address).map(|resource| &resource.ty);
-        digests.insert(address.to_string(), observed.live().map(|live| digest(live, ty)));
+        let digest = observed.live().map(|live| {
+            let (ty, desired) = desired.get(address).map_or((None, None), |(ty, map)| (Some(*ty), Some(map)));
+            let (digest, properties) =
+                digest(live, ty, desired, state.resources.get(address), stack, catalogue);
+            shown.insert(address.clone(), properties);
+            digest
+        });
+        digests.insert(address.to_string(), digest);
     }
+    let apart = |live: &Live, owned: Option<&Owned>| {
+        digest(live, owned.map(|owned| &owned.ty), None, owned, stack, catalogue).0
+    };
     for (address, observed) in &inventory.recorded {
-        let ty = state.resources.get(address).map(|owned| &owned.ty);
-        digests.insert(format!("{address} (recorded)"), observed.live().map(|live| digest(live, ty)));
+        let digest = observed.live().map(|live| apart(live, state.resources.get(address)));
+        digests.insert(format!("{address} (recorded)"), digest);
     }
     for (address, observed) in &inventory.replaced {
-        let ty = state.replaced.get(address).map(|owned| &owned.ty);
-        digests.insert(format!("{address} (replaced)"), observed.live().map(|live| digest(live, ty)));
+        let digest = observed.live().map(|live| apart(live, state.replaced.get(address)));
+        digests.insert(format!("{address} (replaced)"), digest);
     }
-    inventory.digests = digests;
+    (inventory.digests, inventory.shown) = (digests, shown);
+}
+
+/// The digest of one object, and its properties with what is sensitive hidden.
+fn digest(
+    live: &Live,
+    ty: Option<&ResourceType>,
+    desired: Option<&Map>,
+    owned: Option<&Owned>,
+    stack: &Stack,
+    catalogue: &Catalogue,
+) -> (Digest, Map) {
+    let owner = live.owner.as_ref().map(crate::model::Owner::to_text);
+    let schema = ty.and_then(|ty| catalogue.get(ty));
+    let normal = |map: &Map| schema.map_or_else(|| map.clone(), |schema| normalise(schema, map));
+    let properties = withhold(&normal(&live.properties), desired, owned, stack);
+    let other = match (schema, desired) {
+        (Some(schema), Some(desired)) => sensitive_edits(schema, &properties, &normal(desired)),
+        _ => Vec::new(),
+    };
+    (Digest::of(&(&live.id, &properties, other, owner, &live.condition)), properties)
+}
+
+/// Where something sensitive is not as desired.
+fn sensitive_edits(schema: &Schema, live: &Map, desired: &Map) -> Vec<Path> {
+    let sensitive = |value: &Option<Value>| value.as_ref().is_some_and(holds_secret);
+    let edits = diff(schema, live, desired).into_iter();
+    edits.filter(|edit| sensitive(&edit.before) || sensitive(&edit.after)).map(|edit| edit.path).collect()
 }

@@ -329,7 +329,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
     /// not, the cloud's own word that it changed nothing is all there is.
     pub(super) fn fail(&mut self, task: &Task, error: &CloudError) {
         let (deed, why) = (task.deed, error.to_string());
-        let untouched = !task.schema.marked && nothing_was_made(error);
+        let untouched = left_whole(error) || (!task.schema.marked && nothing_was_made(error));
         self.books.write(match error.kind {
             // Credentials can die after a change was accepted.
             ErrorKind::Unknown | ErrorKind::Credentials => Entry::Unclear { deed, why },
@@ -338,8 +338,13 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
     }
 }
 
+/// Whether mcm itself refused a deletion, before it took anything away: a cloud's own refusal bears a code.
+pub(super) fn left_whole(error: &CloudError) -> bool {
+    error.kind == ErrorKind::NotEmpty && error.code.is_empty()
+}
+
 /// Whether an error says that a creation did not happen, not even in part.
-fn nothing_was_made(error: &CloudError) -> bool {
+pub(super) fn nothing_was_made(error: &CloudError) -> bool {
     match error.kind {
         ErrorKind::AlreadyExists
         | ErrorKind::Denied

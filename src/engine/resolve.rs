@@ -97,7 +97,8 @@ fn is_secret(value: &Value) -> bool {
     matches!(value, Value::Secret(_))
 }
 
-fn holds_secret(value: &Value) -> bool {
+/// Whether anything in a value is secret.
+pub(super) fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Secret(_) => true,
         Value::List(items) => items.iter().any(holds_secret),

@@ -310,9 +310,27 @@ impl Journal {
         })
     }
 
-    /// The first mutation past the pivot that happened or may have happened: from there a run only goes forward.
+    /// The first deletion past the pivot that happened or may have happened: from there a run only goes forward. What
+    /// was only let go of is still there.
     pub fn past_pivot(&self) -> Option<&Deed> {
-        self.undoable().filter(|deed| deed.intent.past_pivot).last()
+        self.undoable().filter(|deed| deed.intent.past_pivot && deed.intent.op != Op::Forget).last()
+    }
+
+    /// What stands of what is not undone, or may: what was done, what is unclear, what was changed or deleted in part.
+    /// Of what was refused when it was to be made nothing stands.
+    pub fn standing(&self) -> impl Iterator<Item = &Deed> {
+        self.undoable().filter(|deed| match deed.progress {
+            Progress::Failed => !matches!(deed.intent.op, Op::Create | Op::Restore | Op::Forget),
+            Progress::Intended | Progress::Done | Progress::Undoing => true,
+            Progress::Untouched | Progress::Undone => false,
+        })
+    }
+
+    /// How far the last mutation of this kind at an address is.
+    pub fn progress(&self, address: &Address, op: Op) -> Option<Progress> {
+        let mut last = self.deeds.iter().rev();
+        let found = last.find(|deed| deed.intent.address == *address && deed.intent.op == op);
+        found.map(|deed| deed.progress)
     }
 }
 

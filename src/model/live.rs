@@ -83,6 +83,8 @@ pub struct Inventory {
     pub waves: usize,
     /// A digest of each object that was read, in the same two groups; `None` where there was none.
     pub digests: BTreeMap<String, Option<Digest>>,
+    /// For each address of the stack whose object was found: its properties, normalised, with what is sensitive hidden.
+    pub shown: BTreeMap<Address, Map>,
 }
 
 impl Observed {

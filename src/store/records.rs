@@ -196,6 +196,12 @@ impl Store {
         Self { medium, stack: stack.to_owned(), serial, tail, over: loaded.over, guard: None }
     }
 
+    /// Whether the lock is held still, as far as this machine knows: asked before something is deleted of which no
+    /// record is written.
+    pub fn is_held(&self) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.require().is_ok())
+    }
+
     /// Adds entries to the journal, after what was left behind there is mended.
     async fn write_entries(&mut self, entries: &[Entry], serial: u64) -> io::Result<()> {
         match &self.tail {

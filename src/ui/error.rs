@@ -51,7 +51,8 @@ pub fn cause(error: &CloudError) -> &'static str {
 fn way_out(error: &CloudError) -> Option<String> {
     Some(match error.kind {
         ErrorKind::AlreadyExists => {
-            "choose another name; or, if the object is yours, take it over with `adopt: true` or `mcm import`"
+            "choose another name; or, if the object is yours, take it over with `adopt: true`, or with `mcm import` once this \
+             run is settled"
                 .to_owned()
         }
         ErrorKind::Conflict => "run the command again: it reads what is true now".to_owned(),

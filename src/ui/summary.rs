@@ -58,37 +58,54 @@ pub fn rolled_back(undone: usize) -> String {
     }
 }
 
-/// What a run says that stopped half-way: what stays, and the ways on: `command` forward, and back where `back` says
-/// that this is possible.
-pub fn stuck(done: usize, undone: usize, kept: &[Kept], command: &str, back: bool) -> Diagnostic {
-    let steps = |count: usize| match count {
-        1 => "one step".to_owned(),
-        _ => format!("{count} steps"),
+/// What a run says that stopped half-way: what stays, as far as the journal knows it, and the ways on: `command`
+/// forward, and back where the journal has not come to deletions yet.
+pub fn stuck(done: usize, undone: usize, kept: &[Kept], journal: &Journal, command: &str) -> Diagnostic {
+    let told = |kept: &Kept| journal.progress(&kept.address, kept.op).unwrap_or(Step::Done);
+    let standing = |wanted: bool| {
+        let recorded = journal.standing().filter(|deed| (deed.progress == Step::Done) == wanted).count();
+        recorded.max(kept.iter().filter(|kept| (told(kept) == Step::Done) == wanted).count())
     };
-    // A step that failed may have left something too.
-    let stay = if kept.is_empty() { done.saturating_sub(undone) } else { kept.len() };
-    let are = if stay == 1 { "is" } else { "are" };
+    let (whole, open) = (standing(true), standing(false));
+    let mut stays = Vec::new();
+    if whole > 0 || open == 0 {
+        stays.push(format!("{} {} done and not undone", steps(whole), if whole == 1 { "is" } else { "are" }));
+    }
+    if open > 0 {
+        stays.push(format!("{} with an unknown or failed end", steps(open)));
+    }
     let mut detail = format!(
         "{} done, {} undone",
         steps(done),
         if undone == 0 { "none".to_owned() } else { undone.to_string() }
     );
-    for Kept { address, op, why } in kept {
+    for item in kept {
+        let what = match told(item) {
+            Step::Done => format!("{} and left in place", self::done(item.op)),
+            Step::Intended | Step::Undoing => {
+                format!("{}, with an unknown end, left as it is", doing(item.op))
+            }
+            Step::Failed | Step::Untouched | Step::Undone => {
+                format!("{} failed, left as it is", doing(item.op))
+            }
+        };
         // Writing into a `String` does not fail.
-        let _ = write!(
-            detail,
-            "\n- {address}: {} and left in place: {}",
-            super::summary::done(*op),
-            text::line(why)
-        );
+        let _ = write!(detail, "\n- {}: {what}: {}", item.address, text::line(&item.why));
     }
-    Diagnostic::error(format!("the run stopped half-way: {} {are} done and not undone", steps(stay)))
-        .detail(detail)
-        .hint(if back {
+    Diagnostic::error(format!("the run stopped half-way: {}", stays.join(", "))).detail(detail).hint(
+        if journal.past_pivot().is_none() {
             format!("mend the cause, then `{command}` goes on from what is there, or `mcm rollback` undoes what was done")
         } else {
             format!("mend the cause, then resume with `{command}`: it goes on from what is there")
-        })
+        },
+    )
+}
+
+fn steps(count: usize) -> String {
+    match count {
+        1 => "one step".to_owned(),
+        _ => format!("{count} steps"),
+    }
 }
 
 /// What a run says that was stopped: what is done, and the ways on: `command` forward, and back where `back` says

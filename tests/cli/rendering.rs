@@ -318,11 +318,47 @@ fn every_kind_of_error_has_its_cause_and_way_out() {
     insta::assert_snapshot!("errors", ui::diagnostics::render(&all, false));
 }
 
+/// A step of `files` in a journal; deletions come past the pivot.
+fn deed(op: Op, progress: Progress) -> Deed {
+    let intent = Intent {
+        deed: DeedId(0),
+        address: Address::resource("files"),
+        ty: ResourceType::new("AWS::S3::Bucket"),
+        id: CloudId("files".to_owned()),
+        op,
+        past_pivot: op == Op::Delete,
+        nonce: Nonce("n".to_owned()),
+        undo: Undo::Exact,
+        before: None,
+        shall: Map::new(),
+        request: Digest::default(),
+        owned: Holding::default(),
+        owns: Holding::default(),
+    };
+    Deed { intent, progress, wrote: None, owns: Holding::default(), unheard: progress == Progress::Intended }
+}
+
 #[test]
 fn how_a_run_ends() {
     let failure =
         |op| Failure { address: Address::resource("role"), op, error: cloud_error(ErrorKind::Denied) };
     let kept = |why: &str| Kept { address: Address::resource("files"), op: Op::Create, why: why.to_owned() };
+    let other = |op, why: &str| Kept { op, ..kept(why) };
+    let unfinished = [
+        kept("it may be done, or happen yet"),
+        other(Op::Update, "a part of it may be done"),
+        other(Op::Adopt, "x"),
+        other(Op::Delete, "a part of it may be done"),
+    ];
+    let journal = Journal {
+        runs: Vec::new(),
+        deeds: vec![
+            deed(Op::Create, Progress::Intended),
+            deed(Op::Update, Progress::Failed),
+            deed(Op::Adopt, Progress::Done),
+            deed(Op::Delete, Progress::Failed),
+        ],
+    };
     let counts = ui::plan::Counts { add: 3, change: 1, adopt: 2, restore: 1, ..ui::plan::Counts::default() };
     let render = |diagnostics: &[Diagnostic]| ui::diagnostics::render(diagnostics, false);
     let texts = [
@@ -332,11 +368,18 @@ fn how_a_run_ends() {
         ui::summary::rolled_back(1),
         ui::summary::rolled_back(7),
         render(&ui::summary::failures(&[failure(Op::Create), failure(Op::DeleteFormer)])),
-        render(&[ui::summary::stuck(1, 0, &[kept("`--no-rollback`")], "mcm apply", true)]),
+        render(&[ui::summary::stuck(1, 0, &[kept("`--no-rollback`")], &Journal::default(), "mcm apply")]),
         render(&[ui::summary::interrupted(Phase::Apply, 1, 2, "mcm apply", true)]),
         render(&[ui::summary::interrupted(Phase::Apply, 3, 2, "mcm destroy", false)]),
         render(&[ui::summary::interrupted(Phase::Undo, 0, 2, "mcm apply", true)]),
-        render(&[ui::summary::stuck(4, 2, &[kept("it holds objects now"), kept("x")], "mcm destroy", false)]),
+        render(&[ui::summary::stuck(
+            4,
+            2,
+            &[kept("it holds objects now"), kept("x")],
+            &Journal::default(),
+            "mcm apply",
+        )]),
+        render(&[ui::summary::stuck(1, 0, &unfinished, &journal, "mcm destroy")]),
     ];
     insta::assert_snapshot!("endings", texts.join("\n"));
 }

@@ -194,3 +194,36 @@ fn the_second_signal_leaves_at_once_and_is_as_safe() {
     must("resumed", folder, APPLY);
     must("resumed", folder, &["plan", "--detailed-exitcode"]);
 }
+
+/// Starts a command, and asks it to stop once it has said this: exit code and what was told.
+fn stopped_at(folder: &Path, arguments: &[&str], said: &str) -> (Option<i32>, String) {
+    use std::io::BufRead as _;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcm"));
+    command.args(arguments).current_dir(folder).env("MCM_SANDBOX", "1").env_remove("AWS_ENDPOINT_URL");
+    let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains(said)), "{arguments:?} does not say {said}");
+    signal(&child, "-INT");
+    let all: Vec<String> = lines.map(Result::unwrap).collect();
+    let (code, err) = end(child);
+    (code, format!("{}{err}", all.join("\n")))
+}
+
+#[test]
+fn a_signal_after_something_was_written_does_not_deny_it() {
+    use crate::cli::binary::{SMALL, folder};
+    let home = folder(SMALL);
+    let home = home.path();
+    must("made", home, APPLY);
+    must("let go of", home, &["state", "rm", "worker"]);
+    let _server = Server::start(home, "300");
+    let (code, told) = stopped_at(home, &["import", "worker", "small-worker"], "The stack owns");
+    assert!(code == Some(0) && told.contains("the import is recorded"), "{told}");
+    // The lock is free; and what was applied is told as such.
+    let two = ["apply", "--auto-approve", "--var", "tag=two"];
+    let (code, told) = stopped_at(home, &two, "Done in");
+    assert!(code == Some(0) && told.contains("the outputs were not read"), "{told}");
+    assert!(!told.contains("nothing was changed"), "{told}");
+    must("applied", home, &["plan", "--detailed-exitcode", "--var", "tag=two"]);
+}

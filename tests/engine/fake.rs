@@ -141,6 +141,12 @@ pub fn error(ty: &ResourceType, call: &str, kind: ErrorKind) -> CloudError {
     }
 }
 
+/// A cloud that repeats what it refuses, as they do.
+fn repeating(error: CloudError, properties: &Map) -> CloudError {
+    let link = properties.get("Link").map_or_else(String::new, Value::to_text);
+    CloudError { message: format!("{}: Value '{link}' at 'link'", error.message), ..error }
+}
+
 fn present(live: Option<Live>) -> Live {
     live.expect("an answer with an object")
 }
@@ -183,7 +189,7 @@ impl Provider for Fake {
             objects.insert(live.id.0.clone(), live.clone());
             Ok(Some(live.clone()))
         });
-        Ok(present(made.await?))
+        Ok(present(made.await.map_err(|error| repeating(error, request.properties))?))
     }
 
     async fn update(&self, request: Update<'_>) -> Result<Live, CloudError> {
@@ -197,7 +203,7 @@ impl Provider for Fake {
             live.owner = marked.then(|| request.owner.clone());
             Ok(Some(live.clone()))
         });
-        Ok(present(changed.await?))
+        Ok(present(changed.await.map_err(|error| repeating(error, request.properties))?))
     }
 
     async fn delete(&self, request: Delete<'_>) -> Result<(), CloudError> {

@@ -4,6 +4,7 @@ mod doubt;
 pub mod fake;
 mod journal;
 mod replacing;
+mod secrets;
 mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -197,7 +197,7 @@ fn a_run_whose_lock_is_taken_away_stops_and_says_so() {
     // The first may have been done before it was robbed; else it stopped with what it had.
     if first.code != Some(0) {
         let first = first.exits(6);
-        for told in ["the run was stopped", "no further request was sent", "another run may be at work"] {
+        for told in ["the run was stopped", "no further step was begun", "another run may be at work"] {
             assert!(first.err.contains(told), "{told}: {}", first.err);
         }
     }

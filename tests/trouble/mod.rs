@@ -224,8 +224,64 @@ fn a_throttle_without_end_leaves_what_is_done() {
     let ran = run(home.path(), APPLY).exits(6);
     insta::assert_snapshot!("throttled", told(&ran));
     assert!(run(home.path(), &["state", "list", "--sandbox"]).exits(0).out.contains("resources.files"));
+    // What a run owns that may be undone yet is neither let go of nor added to.
+    for command in [["state", "rm", "files"], ["import", "worker", "small-worker"]] {
+        let ran = run(home.path(), &[&command[..], &["--sandbox"]].concat()).exits(4);
+        assert!(ran.err.contains("`mcm apply`") && ran.err.contains("`mcm rollback`"), "{}", ran.err);
+    }
+    // A run that continues it and does nothing itself does not say that nothing is left.
+    let ran = run(home.path(), APPLY).exits(6);
+    assert!(ran.err.contains("one step is done and not undone"), "{}", ran.err);
     clouds.calm();
     converges(home.path());
+    run(home.path(), &["state", "rm", "files", "--sandbox"]).exits(0);
+}
+
+#[test]
+fn credentials_that_die_leave_an_unknown_end() {
+    let home = folder(SMALL);
+    let clouds = clouds(home.path());
+    let body = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+    clouds.answer("PUT /small-files-123456789012", None, 400, body);
+    let ran = run(home.path(), APPLY).exits(8);
+    assert!(ran.err.contains("creating, with an unknown end"), "{}", ran.err);
+    assert!(!ran.err.contains("Nothing was changed"), "{}", ran.err);
+    clouds.calm();
+    converges(home.path());
+}
+
+#[test]
+fn a_deletion_that_stops_between_its_requests_is_told_as_such() {
+    let home = folder(SMALL);
+    let clouds = clouds(home.path());
+    run(home.path(), APPLY).exits(0);
+    let destroy = ["destroy", "--sandbox", "--auto-approve"];
+    // One that mcm itself refuses is left whole, and nothing is on its way.
+    let profile = "<InstanceProfiles><member><InstanceProfileName>machines</InstanceProfileName><Path>/</Path>\
+        <InstanceProfileId>AIPA1</InstanceProfileId><Arn>arn:aws:iam::123456789012:instance-profile/machines</Arn>\
+        <CreateDate>2026-11-01T00:00:00Z</CreateDate><Roles/></member></InstanceProfiles><IsTruncated>false</IsTruncated>";
+    let body = format!(
+        "<ListInstanceProfilesForRoleResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
+         <ListInstanceProfilesForRoleResult>{profile}</ListInstanceProfilesForRoleResult>\
+         </ListInstanceProfilesForRoleResponse>"
+    );
+    clouds.answer("ListInstanceProfilesForRole", None, 200, &body);
+    let before = clouds.mutations();
+    let ran = run(home.path(), &destroy).exits(5);
+    insta::assert_snapshot!("held", told(&ran));
+    assert_eq!(clouds.mutations(), before, "nothing was sent");
+    run(home.path(), &["plan", "--sandbox", "--detailed-exitcode"]).exits(0);
+    // One that the cloud refuses may have lost a part.
+    clouds.answer(" DeleteRolePolicy", None, 403, &denied("iam:DeleteRolePolicy"));
+    let ran = run(home.path(), &destroy).exits(6);
+    assert!(
+        ran.err.contains("resources.worker: deleting failed, left as it is: a part of it may be done"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("Nothing was changed"), "{}", ran.err);
+    clouds.calm();
+    run(home.path(), &destroy).exits(0);
 }
 
 #[test]

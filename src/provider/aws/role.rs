@@ -424,10 +424,21 @@ async fn update_tags(
     Ok(())
 }
 
-/// Takes a role apart and deletes it. One that is gone already is done; each part may be gone, too.
+/// Takes a role apart and deletes it. One that is gone already is done; each part may be gone, too. One that an instance
+/// profile holds cannot be deleted, and is left whole.
 async fn dismantle(aws: &Aws, name: &str) -> Result<(), CloudError> {
     let iam = aws.iam().await?;
-    let (inline, attached) = futures::join!(inline_listed(aws, name), attached(aws, name));
+    let (inline, attached, held) =
+        futures::join!(inline_listed(aws, name), attached(aws, name), instance_profiles(aws, name));
+    if let Some(profile) = optional(held)?.unwrap_or_default().first() {
+        let message =
+            format!("the instance profile {profile} holds the role {name}; nothing was taken off it");
+        let refused = refusal("iam:ListInstanceProfilesForRole", ErrorKind::NotEmpty, message);
+        return Err(refused.hinting(format!(
+            "take it out first (`aws iam remove-role-from-instance-profile --instance-profile-name {profile} \
+             --role-name {name}`), or keep the role with `onDelete: retain`"
+        )));
+    }
     let (inline, attached) = (optional(inline)?.unwrap_or_default(), optional(attached)?.unwrap_or_default());
     let ends = join!(
         together::all(inline.iter().map(|policy| delete_inline(aws, name, policy))),
@@ -443,6 +454,18 @@ async fn dismantle(aws: &Aws, name: &str) -> Result<(), CloudError> {
         _ => error,
     }))?;
     Ok(())
+}
+
+/// The instance profiles that hold a role.
+async fn instance_profiles(aws: &Aws, name: &str) -> Result<Vec<String>, CloudError> {
+    let iam = aws.iam().await?;
+    // One is refusal enough, and the first page has one if there is any.
+    let page = aws
+        .read("iam:ListInstanceProfilesForRole", || {
+            iam.list_instance_profiles_for_role().role_name(name).send()
+        })
+        .await?;
+    Ok(page.instance_profiles.into_iter().map(|profile| profile.instance_profile_name).collect())
 }
 
 fn sdk_tags(tags: impl IntoIterator<Item = Tag>) -> Result<Vec<aws_sdk_iam::types::Tag>, CloudError> {
