@@ -2,7 +2,7 @@
 
 use super::diff::{diff, normalise};
 use super::resolve::View;
-use super::secrecy::{hide, withhold};
+use super::secrecy::{hide_former, withhold};
 use super::undo;
 use crate::model::{
     Action, Address, Change, CloudId, Condition, Deletion, Diagnostic, Edit, Inventory, Lifecycle, Live, Map,
@@ -145,7 +145,7 @@ impl Draft<'_> {
     /// An object stands at the desired identity.
     fn existing(self, live: &Live) -> Result<Change, Diagnostic> {
         let schema = self.resource.schema;
-        let before = hide(&normalise(schema, &live.properties), &self.properties);
+        let before = hide_former(&normalise(schema, &live.properties), &self.properties, self.owned);
         let edits = diff(schema, &before, &self.properties);
         let whose = whose(self.facts, &self.resource.address, schema, live, self.owned);
         if let Condition::SoftDeleted { until } = &live.condition {
@@ -330,7 +330,8 @@ impl Draft<'_> {
             return Err(self.taken(&live.id, "it stands where the replacement would go"));
         }
         let schema = self.resource.schema;
-        let before = hide(&normalise(schema, &former.properties), &self.properties);
+        let owned = self.facts.state.resources.get(&self.resource.address);
+        let before = hide_former(&normalise(schema, &former.properties), &self.properties, owned);
         let edits = diff(schema, &before, &self.properties);
         let former_id = former_id.cloned();
         Ok(Change { former_id, ..self.change(Action::Replace, Some(before), edits, Op::Create) })

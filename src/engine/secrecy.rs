@@ -18,6 +18,13 @@ pub fn hide(live: &Map, desired: &Map) -> Map {
     veil_map(live, &[desired], &[])
 }
 
+/// What is live, hidden where a secret is desired and where the state says that there was one: what is not sensitive any
+/// more may be so still in what it was.
+pub(super) fn hide_former(live: &Map, desired: &Map, owned: Option<&Owned>) -> Map {
+    let remembered = owned.map(|owned| &owned.sensitive);
+    veil_map(live, &[desired], remembered.as_slice())
+}
+
 /// Hides the texts where one of these has a secret at their place: what is desired there, and what is remembered.
 fn veil_map(live: &Map, desired: &[&Map], remembered: &[&Map]) -> Map {
     let hidden = |(name, value): (&String, &Value)| {

@@ -68,3 +68,20 @@ async fn what_a_cloud_says_repeats_no_secret() {
         assert!(written.contains("Value '(sensitive)' at 'link'"), "{written}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_secret_any_more_was_one() {
+    let of = |link: Value| stack(vec![resource(&THING, "a", &[("Link", link)])]);
+    let mut world = World::default();
+    applied(&world.apply(&of(Value::Secret(Secret::new("canary")))).await);
+    let (plan, _) = world.plan(&of("open".into()), Mode::Apply).await.unwrap();
+    let shown = serde_json::to_string(&plan).unwrap();
+    assert!(!shown.contains("canary"), "{shown}");
+    assert_eq!(plan.changes[0].edits[0].after, Some("open".into()));
+    applied(&world.apply(&of("open".into())).await);
+    assert!(world.plan(&of("open".into()), Mode::Apply).await.unwrap().0.is_empty());
+    // From then on it is as open as the stack says.
+    world.cloud.edit("a", "Link", "else".into());
+    let (plan, _) = world.plan(&of("open".into()), Mode::Apply).await.unwrap();
+    assert_eq!(plan.changes[0].edits[0].before, Some("else".into()));
+}
