@@ -294,7 +294,7 @@ impl From<Refusal> for Failure {
                 });
                 let lines: Vec<_> = lines.collect();
                 let detail = if lines.is_empty() {
-                    "what changed is not shown: its ownership mark, its condition, or something sensitive"
+                    "what changed is not shown: something sensitive, its mark or its condition, or it was to be deleted"
                         .to_owned()
                 } else {
                     lines.join("\n")

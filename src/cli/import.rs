@@ -15,7 +15,7 @@ use super::{Context, reach};
 use crate::engine::{self, Request};
 use crate::model::{
     Action, Address, CloudId, Condition, Diagnostic, ErrorKind, Ledger as _, Live, Mode, Nonce, OnDelete,
-    Owned, Provider as _, Read, Resource, Standing, State, Value,
+    Owned, Provider as _, Read, Resource, Standing, State,
 };
 use crate::store::{self, Lock, Place, Store};
 use crate::ui;
@@ -71,6 +71,7 @@ impl Import {
         // The guard first: an object of that name in another account is another object.
         signals.or(Box::pin(survey(loaded, &state, &journal, Mode::RefreshOnly, &reach.router))).await?;
         let owned = signals.or(Box::pin(self.read(loaded, &reach))).await?;
+        state.let_go.remove(&owned.nonce);
         state.resources.insert(self.address.clone(), owned);
         state.serial += 1;
         // What is being written is not left half-way for a signal; and from here on something is changed.
@@ -162,17 +163,11 @@ impl Import {
                 return Err(Failure::refused(Diagnostic::error(what).hint(hint)));
             }
         };
-        let unique = resource.schema.attributes.iter().find(|attribute| attribute.unique);
-        let incarnation = unique.and_then(|attribute| {
-            let mut path = attribute.path.split('.');
-            let first = live.attributes.get(path.next()?)?;
-            first.at(&path.collect::<Vec<_>>()).and_then(Value::as_text).map(str::to_owned)
-        });
         Ok(Owned {
             ty: resource.ty.clone(),
             id: live.id.clone(),
             nonce,
-            incarnation,
+            incarnation: resource.schema.incarnation(live),
             standing: Standing::Ready,
             dependencies: resource.dependencies(),
             protect: resource.lifecycle.protect.unwrap_or(false),

@@ -182,8 +182,8 @@ async fn forget(
     let mut store = Store::new(medium, name, &known, lock);
     let mut state = known.state;
     let owned = find(&state, address)?.clone();
-    state.resources.remove(address);
-    state.replaced.remove(address);
+    let gone = [state.resources.remove(address), state.replaced.remove(address)];
+    state.let_go.extend(gone.into_iter().flatten().map(|owned| owned.nonce));
     state.serial += 1;
     // What is being written is not left half-way for a signal.
     store.record(&[], &state).await?;

@@ -93,6 +93,7 @@ pub async fn apply<L: Ledger>(
             .failed
             .iter()
             .zip(failures)
+            .filter(|(step, _)| !run.untouched.contains(step))
             .filter_map(|(&step, failure)| Some(kept(plan, step, part(failure.op, &failure.error)?)));
         let kept = made.chain(in_part).collect();
         if books.journal.undoable().next().is_none() {
@@ -156,6 +157,8 @@ struct Run {
     /// The finished steps, and whether there is an object after each.
     done: Vec<(StepId, bool)>,
     failed: Vec<StepId>,
+    /// Those of them that are known to have left nothing.
+    untouched: BTreeSet<StepId>,
     failures: Vec<Failure>,
 }
 
@@ -256,7 +259,8 @@ async fn forward<L: Ledger>(
                     run.done.push((step, live.is_some()));
                 }
                 (Err(error), Some(task)) => {
-                    record.fail(&task, &error);
+                    let untouched = record.fail(&task, &error);
+                    run.untouched.extend(untouched.then_some(step));
                     fail(plan, step, error, &mut run, events);
                 }
                 (Ok(_) | Err(_), None) => unreachable!("a step in flight has its task"),

@@ -38,6 +38,9 @@ fn whose(facts: &Facts<'_>, address: &Address, schema: &Schema, live: &Live, own
         return match owned {
             // Whatever its entry was called when it was marked: no two creations have one nonce.
             Some(owned) if this_stack && owned.nonce == mark.nonce => Whose::Ours,
+            _ if home && facts.state.let_go.contains(&mark.nonce) => {
+                Whose::Foreign("it bears this stack's mark, and this stack let go of it".to_owned())
+            }
             _ if home => Whose::OursUnrecorded,
             _ => Whose::Foreign(format!(
                 "it bears the mark of `{}` in the stack `{}`",
@@ -145,7 +148,11 @@ impl Draft<'_> {
     /// An object stands at the desired identity.
     fn existing(self, live: &Live) -> Result<Change, Diagnostic> {
         let schema = self.resource.schema;
-        let before = hide_former(&normalise(schema, &live.properties), &self.properties, self.owned);
+        let before = hide_former(
+            &normalise(schema, &live.properties),
+            &self.properties,
+            self.owned.map(|owned| &owned.sensitive),
+        );
         let edits = diff(schema, &before, &self.properties);
         let whose = whose(self.facts, &self.resource.address, schema, live, self.owned);
         if let Condition::SoftDeleted { until } = &live.condition {
@@ -331,7 +338,11 @@ impl Draft<'_> {
         }
         let schema = self.resource.schema;
         let owned = self.facts.state.resources.get(&self.resource.address);
-        let before = hide_former(&normalise(schema, &former.properties), &self.properties, owned);
+        let before = hide_former(
+            &normalise(schema, &former.properties),
+            &self.properties,
+            owned.map(|owned| &owned.sensitive),
+        );
         let edits = diff(schema, &before, &self.properties);
         let former_id = former_id.cloned();
         Ok(Change { former_id, ..self.change(Action::Replace, Some(before), edits, Op::Create) })

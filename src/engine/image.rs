@@ -1,20 +1,21 @@
 //! Live objects against the journal's images of them: whether one is the same object, and whether somebody changed it.
 
 use super::diff::{diff, normalise};
-use super::secrecy::hide;
+use super::secrecy::{hide, hide_former};
 use super::step::Task;
 use super::undo::holds_lost;
-use crate::model::{Absent, Edit, Image, Live, Map, Owner, Path, Schema, Segment, Shape, Value};
+use crate::model::{Absent, Edit, Image, Live, Map, Path, Schema, Segment, Shape, Value};
 
 /// Whether an object is the task's: it bears the task's mark, or it is the one of the image, with the mark that it bore
 /// then. A namesake of another creation is not, whatever it looks like.
 pub(super) fn is_ours(task: &Task, image: &Image, live: &Live) -> bool {
-    if live.owner.as_ref().is_some_and(|mark| mark.nonce == task.owner.nonce) {
-        return true;
-    }
-    match (&image.incarnation, task.schema.incarnation(live)) {
-        (Some(was), Some(is)) => *was == is,
-        _ => live.owner.as_ref().map(Owner::to_text) == image.owner,
+    let found = task.schema.incarnation(live);
+    let incarnation = image.incarnation.as_ref().zip(found.as_ref()).map(|(was, is)| was == is);
+    match &live.owner {
+        Some(mark) if mark.nonce == task.owner.nonce => true,
+        // Whoever has marked it since has it.
+        Some(mark) => image.owner.as_ref() == Some(&mark.to_text()) && incarnation != Some(false),
+        None => incarnation.unwrap_or(image.owner.is_none()),
     }
 }
 
@@ -41,10 +42,14 @@ fn filled(image: &Map, live: &Map) -> Map {
 
 /// The first place that is neither as it was nor as a failed step was to make it. A step of several requests may have
 /// stopped between two of them: some places are as they were, others as they were to be, and nobody else did that.
-pub(super) fn neither(task: &Task, before: &Image, live: &Live) -> Option<String> {
-    let is = opened(task.schema, hide(&normalise(task.schema, &live.properties), &task.properties));
+///
+/// All three sides are brought to one form: normalised, and with what is sensitive in one of them hidden in all.
+pub(super) fn neither(task: &Task, before: &Map, live: &Live) -> Option<String> {
+    let before = hide(&normalise(task.schema, before), &task.properties);
+    let is = hide_former(&normalise(task.schema, &live.properties), &task.properties, Some(&before));
+    let is = opened(task.schema, is);
     let shall = opened(task.schema, filled(&task.properties, &is));
-    let was = opened(task.schema, filled(&before.properties, &is));
+    let was = opened(task.schema, filled(&before, &is));
     let from_ours = diff(task.schema, &is, &shall);
     let from_before = diff(task.schema, &is, &was);
     let foreign = |back: &&Edit| {

@@ -38,8 +38,9 @@ struct Wanted<'a> {
     secrets: bool,
     /// Whether the state says that we made it: then "not usable" is not "not there".
     owned: bool,
-    /// Whether "not there" is to be believed only when it was said for a while: whoever lets go of it never looks again.
-    doubted: bool,
+    /// How far the state says that it is, where one look is not believed against that: whoever lets go of it never looks
+    /// again.
+    held: Option<Standing>,
 }
 
 /// In which capacity an object is read.
@@ -75,7 +76,7 @@ pub async fn observe(
         inventory.waves += 1;
         if mode == Mode::Destroy {
             for one in &mut wanted {
-                one.doubted |= is_held(state, one);
+                one.held = one.held.or_else(|| standing(state, one));
             }
         }
         let found = read_all(wanted, journal, clouds).await?;
@@ -131,7 +132,7 @@ fn recorded<'a>(
             desired: None,
             secrets: secrets.contains(address),
             owned: true,
-            doubted: owned.standing != Standing::Deleting,
+            held: Some(owned.standing),
         })
         .collect()
 }
@@ -173,7 +174,7 @@ fn desired<'a>(
         desired: Some(view.resolve_sealed(&resource.properties)),
         secrets: secrets.contains(address),
         owned: state.resources.get(address).is_some_and(|owned| owned.id == id),
-        doubted: false,
+        held: None,
         id,
     }
 }
@@ -223,10 +224,10 @@ fn identified<'a>(
     wanted
 }
 
-/// Whether the state says that an object is there, or may be.
-fn is_held(state: &State, wanted: &Wanted<'_>) -> bool {
-    let owned = state.resources.get(wanted.address);
-    owned.is_some_and(|owned| owned.id == wanted.id && owned.standing != Standing::Deleting)
+/// How far the state says that an object is.
+fn standing(state: &State, wanted: &Wanted<'_>) -> Option<Standing> {
+    let owned = state.resources.get(wanted.address).filter(|owned| owned.id == wanted.id);
+    owned.map(|owned| owned.standing)
 }
 
 /// Whether a read found an object that is in use.
@@ -253,7 +254,13 @@ async fn read_all<'a>(
             let mut answer = clouds.read(request).await;
             let leaving = journal.is_leaving(wanted.ty, &wanted.id);
             let unsettled = |answer: &Result<Option<Live>, CloudError>| {
-                (leaving && shows_something(answer)) || (wanted.doubted && matches!(answer, Ok(None)))
+                let missing = match wanted.held {
+                    // What is being restored is shown as deleted until it is there.
+                    Some(Standing::Creating) => answer.is_ok() && !shows_something(answer),
+                    Some(Standing::Ready) => matches!(answer, Ok(None)),
+                    Some(Standing::Deleting) | None => false,
+                };
+                missing || (leaving && shows_something(answer))
             };
             while began.elapsed() < UNSEEN && unsettled(&answer) {
                 sleep(LOOK).await;

@@ -8,8 +8,8 @@ use super::decide::{self, Facts};
 use super::order::order;
 use super::resolve::{View, by_address, dependency_order};
 use crate::model::{
-    Action, Address, Catalogue, Change, Condition, Diagnostic, Diagnostics, Inventory, Live, Map, Mode,
-    Observed, Op, Output, OutputChange, Plan, Resource, Stack, State, Step, Undo, Value,
+    Action, Address, Catalogue, Change, CloudId, Condition, Diagnostic, Diagnostics, Inventory, Live, Map,
+    Mode, Observed, Op, Output, OutputChange, Plan, Resource, ResourceType, Stack, State, Step, Undo, Value,
 };
 
 /// What kind of plan is wanted.
@@ -39,13 +39,14 @@ pub fn plan(
     let facts = Facts { stack, state, inventory, allow_recreate: request.allow_recreate, now: request.now };
     let mut view = View::public();
     let mut problems = Vec::new();
+    let mut wanted = Vec::new();
     let mut changes = match request.mode {
-        Mode::Apply | Mode::RefreshOnly => desired(&facts, &selection, &mut view, &mut problems),
+        Mode::Apply | Mode::RefreshOnly => desired(&facts, &selection, &mut view, &mut problems, &mut wanted),
         Mode::Destroy => Vec::new(),
     };
     changes.extend(released(&facts, catalogue, &selection, request.mode, &mut problems));
     problems.extend(changes.iter().filter_map(|change| unfinished(state, change)));
-    problems.extend(changes.iter().filter_map(|change| wanted_elsewhere(state, &changes, change)));
+    problems.extend(changes.iter().filter_map(|change| wanted_elsewhere(state, &wanted, change)));
     if !problems.is_empty() {
         return Err(Diagnostics(problems));
     }
@@ -59,7 +60,7 @@ pub fn plan(
         Mode::Apply | Mode::Destroy => order(&changes, stack, state, catalogue, request.now),
     };
     let mut warnings = warnings(&steps);
-    if request.mode == Mode::Destroy && state.found {
+    if request.mode == Mode::Destroy {
         warnings.extend(left_behind(&facts, &selection));
     }
     Ok(Plan {
@@ -95,23 +96,23 @@ fn unfinished(state: &State, change: &Change) -> Option<Diagnostic> {
     })
 }
 
-/// Nothing is deleted under one address that another one wants, be it let go of there or replaced.
-fn wanted_elsewhere(state: &State, changes: &[Change], going: &Change) -> Option<Diagnostic> {
-    let deleted = going.id.as_ref().filter(|_| going.action == Action::Delete);
-    let id = going.former_id.as_ref().filter(|former| going.id.as_ref() != Some(former)).or(deleted)?;
+/// Nothing is deleted under one address that another one wants, be it let go of there or replaced; whether the plan is
+/// about that other one or not.
+fn wanted_elsewhere(state: &State, wanted: &[Wanted<'_>], going: &Change) -> Option<Diagnostic> {
+    let (id, replaced) = match (&going.former_id, &going.id) {
+        (Some(former), id) if id.as_ref() != Some(former) => (former, true),
+        (_, Some(id)) if going.action == Action::Delete => (id, false),
+        _ => return None,
+    };
     let recorded =
         [&state.resources, &state.replaced].into_iter().filter_map(|book| book.get(&going.address));
     let ty = recorded.filter(|owned| owned.id == *id).map(|owned| &owned.ty).next().unwrap_or(&going.ty);
-    let wants = |change: &&Change| {
-        change.address != going.address
-            && change.after.is_some()
-            && change.ty == *ty
-            && change.id.as_ref() == Some(id)
-    };
-    let other = changes.iter().find(wants)?;
-    let (address, other) = (&going.address, &other.address);
+    let wants =
+        |wanted: &&Wanted<'_>| wanted.address != &going.address && wanted.ty == ty && wanted.id == *id;
+    let other = wanted.iter().find(wants)?;
+    let (address, other) = (&going.address, other.address);
     let summary = format!("{address} would be deleted, and {other} wants the same object: `{id}`");
-    if deleted.is_none() {
+    if replaced {
         return Some(Diagnostic::error(summary).hint(format!(
             "to hand it over, let go of it with `mcm state rm {address}`: {address} then gets one of its own, and {other} takes \
              it over with `adopt: true` in its entry, or with `mcm import {other} '{id}'`"
@@ -194,12 +195,20 @@ fn is_selected(selection: &Selection, address: &Address) -> bool {
     selection.as_ref().is_none_or(|selected| selected.contains(address))
 }
 
+/// An object that an entry of the stack is about.
+struct Wanted<'a> {
+    address: &'a Address,
+    ty: &'a ResourceType,
+    id: CloudId,
+}
+
 /// The changes of the stack's resources, decided dependencies first, told in the order of the stack.
 fn desired<'a>(
     facts: &Facts<'a>,
     selection: &Selection,
     view: &mut View<'a>,
     problems: &mut Vec<Diagnostic>,
+    wanted: &mut Vec<Wanted<'a>>,
 ) -> Vec<Change> {
     let resources = by_address(facts.stack);
     let mut changes = BTreeMap::new();
@@ -208,6 +217,8 @@ fn desired<'a>(
         let decision = decide::desired(facts, resource, view);
         let properties = view.resolve(&resource.properties);
         let predicted = (resource.schema.predict)(&properties, &facts.stack.clouds);
+        let id = (resource.schema.identify)(&properties, &facts.stack.clouds);
+        wanted.extend(id.map(|id| Wanted { address, ty: &resource.ty, id }));
         let made_new =
             matches!(&decision, Ok(change) if matches!(change.action, Action::Create | Action::Replace));
         view.desire(address, properties, predicted);
@@ -270,8 +281,9 @@ fn released(
             decisions.push(decide::released(facts, address, schema, None, Some(owned), live, reason));
         }
     }
-    if mode == Mode::Destroy && !state.found {
-        for (resource, live) in unrecorded(facts, selection) {
+    if mode == Mode::Destroy {
+        // The state may be lost: what bears our mark is ours all the same.
+        for (resource, live) in unrecorded(facts, selection).filter(|(_, live)| !is_let_go(state, live)) {
             let (address, schema) = (&resource.address, resource.schema);
             decisions.push(decide::released(facts, address, schema, Some(resource), None, Some(live), None));
         }
@@ -286,15 +298,16 @@ fn released(
     changes
 }
 
-/// What bears the stack's mark though the state does not know it. Without a state that is ours all the same; where there is
-/// one, it was let go of.
+/// What bears the stack's mark though the state does not know it.
 fn unrecorded<'f>(
     facts: &'f Facts<'_>,
     selection: &'f Selection,
 ) -> impl Iterator<Item = (&'f Resource, &'f Live)> {
     let strays = facts.stack.resources.iter().filter(|resource| {
         let address = &resource.address;
-        !facts.state.resources.contains_key(address) && is_selected(selection, address)
+        let state = facts.state;
+        let known = state.resources.contains_key(address) || state.replaced.contains_key(address);
+        !known && is_selected(selection, address)
     });
     strays.filter_map(|resource| {
         let live = facts.inventory.at(&resource.address)?;
@@ -308,10 +321,15 @@ fn left_behind(facts: &Facts<'_>, selection: &Selection) -> Vec<Diagnostic> {
     let tell = |(resource, live): (&Resource, &Live)| {
         let address = &resource.address;
         Diagnostic::warning(format!("{address}: `{}` stays, though it bears this stack's mark", live.id))
-            .detail("the state does not know it: it was let go of, or made by a run whose record is lost")
+            .detail("the stack let go of it")
             .hint(format!("to destroy it too, take it back first: `mcm import {address} '{}'`", live.id))
     };
-    unrecorded(facts, selection).filter(|(_, live)| !is_deleted(live)).map(tell).collect()
+    let stays = |live: &Live| is_let_go(facts.state, live) && !is_deleted(live);
+    unrecorded(facts, selection).filter(|(_, live)| stays(live)).map(tell).collect()
+}
+
+fn is_let_go(state: &State, live: &Live) -> bool {
+    live.owner.as_ref().is_some_and(|mark| state.let_go.contains(&mark.nonce))
 }
 
 fn is_deleted(live: &Live) -> bool {

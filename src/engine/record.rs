@@ -6,7 +6,7 @@ use super::books::{Books, schema_of};
 use super::decide::{is_protected, standing_mark};
 use super::diff::normalise;
 use super::resolve::{View, by_address, dependency_order, secrets_wanted};
-use super::secrecy::{places, withhold};
+use super::secrecy::{places, union, withhold};
 use super::step::Task;
 use crate::model::{
     Action, Address, Catalogue, Change, CloudError, CloudId, Digest, Entry, ErrorKind, Holding, Image,
@@ -54,6 +54,8 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
 
     /// Writes down what the stack says about protecting and retaining what it owns, and that a run begins.
     pub(super) fn open(&mut self, now: jiff::Timestamp) {
+        let no_op = self.plan.changes.iter().filter(|change| change.action == Action::NoOp);
+        let unchanged: BTreeSet<&Address> = no_op.map(|change| &change.address).collect();
         for resource in &self.stack.resources {
             let Some(owned) = self.books.state.resources.get_mut(&resource.address) else { continue };
             let protect = is_protected(Some(resource.lifecycle), Some(owned));
@@ -61,7 +63,12 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             let desired = normalise(resource.schema, &self.view.resolve(&resource.properties));
             // What is not known yet may be a secret: until it is, what the state says stands.
             let known = desired.values().all(Value::is_known);
-            let sensitive = if known { places(&desired) } else { owned.sensitive.clone() };
+            // What is not sensitive any more is forgotten when its new value is live, not before.
+            let sensitive = match known {
+                true if unchanged.contains(&resource.address) => places(&desired),
+                true => union(&owned.sensitive, &places(&desired)),
+                false => owned.sensitive.clone(),
+            };
             if (owned.protect, owned.retain) != (protect, retain) || owned.sensitive != sensitive {
                 (owned.protect, owned.retain, owned.sensitive) = (protect, retain, sensitive);
                 self.books.touch();
@@ -309,6 +316,9 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             None if holding.current.as_ref().is_some_and(same) => holding.current = None,
             None => {}
         }
+        if live.is_some() {
+            self.books.state.let_go.remove(&task.owner.nonce);
+        }
         let wrote = live.map(|live| self.image(task, live, Some(&task.properties)));
         self.books.write(Entry::Done { deed: task.deed, wrote, owns: holding });
     }
@@ -327,14 +337,20 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
 
     /// Writes down a failed step. Where the object bears a mark, the mark tells later what happened; where it does
     /// not, the cloud's own word that it changed nothing is all there is.
-    pub(super) fn fail(&mut self, task: &Task, error: &CloudError) {
+    ///
+    /// Whether it is known to have left nothing.
+    pub(super) fn fail(&mut self, task: &Task, error: &CloudError) -> bool {
         let (deed, why) = (task.deed, error.to_string());
-        let untouched = left_whole(error) || (!task.schema.marked && nothing_was_made(error));
+        // What an interrupted run was about to make may be there, whatever is said of a second try.
+        let refused = !task.schema.marked && !task.resumed && nothing_was_made(error);
+        let untouched = left_whole(error) || refused;
+        let unclear = matches!(error.kind, ErrorKind::Unknown | ErrorKind::Credentials);
         self.books.write(match error.kind {
             // Credentials can die after a change was accepted.
-            ErrorKind::Unknown | ErrorKind::Credentials => Entry::Unclear { deed, why },
+            _ if unclear => Entry::Unclear { deed, why },
             _ => Entry::Failed { deed, untouched, why },
         });
+        untouched && !unclear
     }
 }
 

@@ -14,7 +14,7 @@ use super::books::{Books, owner, schema_of};
 use super::diff::normalise;
 use super::image::{is_ours, moved, neither};
 use super::secrecy::hide;
-use super::step::{Task, UNSEEN, appeared, perform, watched};
+use super::step::{Task, UNSEEN, perform, watched};
 use super::undo;
 use crate::model::{
     Address, Catalogue, CloudError, Condition, Deed, Deletion, Entry, ErrorKind, Event, Holding, Image, Kept,
@@ -115,6 +115,11 @@ pub(super) async fn roll_back<L: Ledger>(
             if matches!(error.kind, ErrorKind::Unknown | ErrorKind::Credentials));
         let why = match result {
             Ok(owns) => {
+                // The mark that an adoption put on stays, and says nothing from now on.
+                if op == Op::Adopt && deed.intent.before.as_ref().is_some_and(|before| before.owner.is_none())
+                {
+                    books.state.let_go.insert(deed.intent.nonce.clone());
+                }
                 books.write(Entry::Undone { deed: id, owns });
                 back.undone += usize::from(deed.is_complete());
                 events(Event::Finished { step, address, op, phase, took: began.elapsed() });
@@ -239,10 +244,11 @@ async fn unmake(
     let wrote = deed.wrote.as_ref();
     // It may be under way yet; or it was made, and is not shown yet.
     let patience = if deed.is_unclear() || wrote.is_some() { UNSEEN } else { Duration::ZERO };
-    let Some(live) = appeared(task, clouds, patience).await? else { return Ok(()) };
-    if matches!(live.condition, Condition::SoftDeleted { .. }) {
-        return Ok(());
-    }
+    let is_deleted = |live: &Live| matches!(live.condition, Condition::SoftDeleted { .. });
+    // What is being restored is shown as deleted until it is there.
+    let is_shown = |live: &Live| !is_deleted(live) || !deed.is_unclear();
+    let found = watched(task, clouds, patience, |live| live.is_some_and(is_shown)).await?;
+    let Some(live) = found.filter(|live| !is_deleted(live)) else { return Ok(()) };
     match &live.owner {
         Some(mark) if mark.nonce == task.owner.nonce => {}
         // It was undeleted, and not marked anew yet.
@@ -259,7 +265,7 @@ async fn unmake(
     let changed = match wrote {
         Some(wrote) => moved(task, wrote, &live),
         // It may be half made: then a place is as it was, or as in an empty one, or as it was to be.
-        None => neither(task, deed.intent.before.as_ref().unwrap_or(&empty), &live),
+        None => neither(task, &deed.intent.before.as_ref().unwrap_or(&empty).properties, &live),
     };
     if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
@@ -328,7 +334,7 @@ async fn put_back(
     known?;
     let changed = match wrote {
         Some(wrote) => moved(task, wrote, &live),
-        None => neither(task, before, &live),
+        None => neither(task, &before.properties, &live),
     };
     if let Some(path) = changed {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
@@ -404,7 +410,7 @@ async fn made_whole(
         return Ok(live);
     }
     let bare = Task { properties: normalise(task.schema, &Map::new()), ..task.clone() };
-    if let Some(path) = neither(&bare, before, &live) {
+    if let Some(path) = neither(&bare, &before.properties, &live) {
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
     require_kept(&task.properties)?;

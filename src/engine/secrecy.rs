@@ -18,11 +18,10 @@ pub fn hide(live: &Map, desired: &Map) -> Map {
     veil_map(live, &[desired], &[])
 }
 
-/// What is live, hidden where a secret is desired and where the state says that there was one: what is not sensitive any
-/// more may be so still in what it was.
-pub(super) fn hide_former(live: &Map, desired: &Map, owned: Option<&Owned>) -> Map {
-    let remembered = owned.map(|owned| &owned.sensitive);
-    veil_map(live, &[desired], remembered.as_slice())
+/// What is live, hidden where a secret is desired and where there was one, as the state or an image says: what is not
+/// sensitive any more may be so still in what it was.
+pub(super) fn hide_former(live: &Map, desired: &Map, former: Option<&Map>) -> Map {
+    veil_map(live, &[desired], former.as_slice())
 }
 
 /// Hides the texts where one of these has a secret at their place: what is desired there, and what is remembered.
@@ -90,6 +89,24 @@ fn expose_value(value: &Value) -> Value {
 pub fn places(properties: &Map) -> Map {
     let place = |(name, value): (&String, &Value)| Some((name.clone(), place_value(value)?));
     properties.iter().filter_map(place).collect()
+}
+
+/// All places of either.
+pub(super) fn union(one: &Map, other: &Map) -> Map {
+    let mut all = one.clone();
+    for (name, place) in other {
+        let both = match (all.remove(name), place) {
+            (Some(Value::Map(one)), Value::Map(other)) => Value::Map(union(&one, other)),
+            (Some(Value::List(mut one)), Value::List(other)) => {
+                one.extend(other.iter().filter(|place| !one.contains(place)).cloned().collect::<Vec<_>>());
+                Value::List(one)
+            }
+            (Some(whole @ Value::Secret(_)), _) => whole,
+            (Some(_) | None, place) => place.clone(),
+        };
+        all.insert(name.clone(), both);
+    }
+    all
 }
 
 fn place_value(value: &Value) -> Option<Value> {

@@ -9,8 +9,8 @@ use super::diff::{diff, normalise};
 use super::image::{is_another, neither};
 use super::secrecy::{expose, hide};
 use crate::model::{
-    Address, CloudError, CloudId, Condition, Create, DeedId, Delete, Edit, ErrorKind, Event, Image, Live,
-    Map, Op, Owner, Path, Phase, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
+    Address, CloudError, CloudId, Condition, Create, DeedId, Delete, Edit, ErrorKind, Event, Live, Map, Op,
+    Owner, Path, Phase, Provider, Read, ResourceType, Restore, Schema, StepId, Update, Value,
 };
 
 /// A change is sent at most so often when it is not known what became of it.
@@ -117,7 +117,9 @@ async fn create(
             ErrorKind::Unknown => {
                 unclear += 1;
                 if let Some(live) = ours(task, clouds, UNSEEN).await.map_err(|blind| unseen(&error, blind))? {
-                    return complete(task, clouds, events, &live).await;
+                    // Whatever becomes of the rest, something is there.
+                    let whole = update(task, clouds, events, Some(&live)).await;
+                    return whole.map_err(|error| after(unclear, error));
                 }
                 if unclear == SENDS {
                     return Err(error);
@@ -125,7 +127,8 @@ async fn create(
             }
             ErrorKind::AlreadyExists if unclear > 0 || task.resumed => {
                 let live = ours(task, clouds, HIDDEN).await?.ok_or(error)?;
-                return complete(task, clouds, events, &live).await;
+                let whole = update(task, clouds, events, Some(&live)).await;
+                return whole.map_err(|error| after(unclear, error));
             }
             _ => {
                 settled(task, events, began, tries, error).await.map_err(|error| after(unclear, error))?;
@@ -133,17 +136,6 @@ async fn create(
             }
         }
     }
-}
-
-/// Makes whole what was made by a creation that nobody answered for: an object is made by several requests. Whatever
-/// becomes of the rest, something is there.
-async fn complete(
-    task: &Task,
-    clouds: &impl Provider,
-    events: &(dyn Fn(Event) + Sync),
-    made: &Live,
-) -> Result<Live, CloudError> {
-    update(task, clouds, events, Some(made)).await.map_err(|error| after(1, error))
 }
 
 /// The object at the task's identity, if it is the one that this task made.
@@ -157,7 +149,7 @@ async fn ours(task: &Task, clouds: &impl Provider, patience: Duration) -> Result
 
 /// What stands at the task's identity. "Not there" is asked for several times: a cloud may need a moment to show what
 /// it has just made, and an operation that nobody watches may still be at it.
-pub(super) async fn appeared(
+async fn appeared(
     task: &Task,
     clouds: &impl Provider,
     patience: Duration,
@@ -225,7 +217,7 @@ async fn update(
                     return Ok(now);
                 }
                 // It may have happened in part. What is neither as it was nor as planned is somebody else's doing.
-                if unclear == SENDS || neither(task, &Image::of(task.schema, before), &now).is_some() {
+                if unclear == SENDS || neither(task, &before.properties, &now).is_some() {
                     return Err(error);
                 }
             }
@@ -265,19 +257,21 @@ async fn restore(
         owner: &task.owner,
         secrets: task.secrets,
     };
+    let mut unclear = 0;
     let restored = match clouds.restore(request).await {
         Ok(live) => live,
         Err(error) if error.kind == ErrorKind::Unknown => {
+            unclear = 1;
             let is_ready = |live: &Live| live.condition == Condition::Ready;
             let seen = watched(task, clouds, UNSEEN, |live| live.is_some_and(is_ready)).await;
             match seen.map_err(|blind| unseen(&error, blind))?.filter(is_ready) {
-                Some(live) => return complete(task, clouds, events, &live).await,
+                Some(live) => live,
                 None => clouds.restore(request).await.map_err(|error| after(1, error))?,
             }
         }
         Err(error) => return Err(error),
     };
-    update(task, clouds, events, Some(&restored)).await
+    update(task, clouds, events, Some(&restored)).await.map_err(|error| after(unclear, error))
 }
 
 async fn delete(task: &Task, clouds: &impl Provider) -> Result<(), CloudError> {

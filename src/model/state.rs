@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Address, CloudId, Map, ResourceType};
 
 /// The mark of one particular creation: 96 random bits as 24 hex digits.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nonce(pub String);
 
@@ -122,7 +122,7 @@ pub struct State {
     pub replaced: BTreeMap<Address, Owned>,
     /// Grows by one with every write.
     pub serial: u64,
-    /// Whether it was written down somewhere. If not, there was none yet, or it is lost.
-    #[serde(skip)]
-    pub found: bool,
+    /// The marks of what it owned once and let go of while they stayed on the objects: they say nothing any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub let_go: BTreeSet<Nonce>,
 }

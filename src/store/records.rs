@@ -129,7 +129,7 @@ pub async fn load(medium: &dyn Medium, expected: Option<&str>) -> Result<Loaded,
     let (mut stack, mut state, over) = match read(STATE).await? {
         Some(content) => {
             let file = parse(&content, || medium.place(STATE))?;
-            (Some(file.stack), State { found: true, ..file.state }, file.over)
+            (Some(file.stack), file.state, file.over)
         }
         None => (None, State::default(), 0),
     };

@@ -86,7 +86,11 @@ impl Counts {
                 }
                 Action::Delete => counts.destroy += 1,
                 Action::Restore => counts.restore += 1,
-                Action::Adopt => counts.adopt += 1,
+                Action::Adopt => {
+                    counts.adopt += 1;
+                    // The replacement that is taken back.
+                    counts.destroy += usize::from(change.former_id.is_some());
+                }
                 Action::Forget => counts.forget += 1,
             }
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mcm::engine::{self, Answer, Books, Settings, Stop, Undoing};
 use mcm::model::*;
 
-use super::fake::{Fault, PLAIN, THING, catalogue};
+use super::fake::{FACT, Fault, PLAIN, SOFT, THING, catalogue};
 use super::{World, applied, link, resource, rolled_back, stack, three};
 
 fn at(name: &str) -> Address {
@@ -184,8 +184,8 @@ async fn what_is_there_is_ready_whatever_an_interrupted_run_wrote() {
 async fn what_was_let_go_of_is_not_destroyed() {
     let mut world = World::default();
     world.apply(&three()).await;
-    world.state.found = true;
-    world.state.resources.remove(&at("c"));
+    let gone = world.state.resources.remove(&at("c")).unwrap();
+    world.state.let_go.insert(gone.nonce);
     let (plan, _) = world.plan(&three(), Mode::Destroy).await.unwrap();
     assert!(plan.change(&at("c")).is_none());
     let [warning] = plan.warnings.as_slice() else { panic!("{:?}", plan.warnings) };
@@ -270,6 +270,104 @@ async fn undoing_loses_no_data_and_a_plan_does_what_it_says() {
         applied(&world.run(&wanted, Mode::Destroy).await);
         assert!(world.cloud.names().is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_stack_has_marked_since_is_its_own() {
+    let mut world = World::default();
+    world.apply(&three()).await;
+    let mut changed = three();
+    changed.resources[2].properties.insert("Size".to_owned(), 9.into());
+    changed.resources.push(resource(&THING, "d", &[link("a", "Url")]));
+    world.cloud.fail("create d", Fault::Refuse(ErrorKind::Throttled));
+    assert!(matches!(world.apply(&changed).await, Outcome::Stuck { .. }));
+    // The same object, as its serial says.
+    world.cloud.objects.lock().unwrap().get_mut("a").unwrap().owner = Some(somebody());
+    let Outcome::Stuck { kept, .. } = world.rollback().await else { panic!("it is kept") };
+    assert!(kept[0].why.contains("another mark"), "{}", kept[0].why);
+    assert_eq!(world.cloud.objects.lock().unwrap()["a"].owner, Some(somebody()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_was_let_go_of_says_nothing() {
+    let mut other = World::default();
+    other.apply(&stack(vec![resource(&THING, "a", &[("Size", 5.into())])])).await;
+    let mut world = World { cloud: other.cloud, ..World::default() };
+    world.cloud.objects.lock().unwrap().get_mut("a").unwrap().owner = None;
+    let mut adopting = three();
+    adopting.resources[2].lifecycle.adopt = true;
+    world.cloud.fail("create b", Fault::Refuse(ErrorKind::Invalid));
+    rolled_back(&world.apply(&adopting).await);
+    // Undone, with the mark on it. It is not taken over without being asked for, nor destroyed.
+    let refused = world.plan(&three(), Mode::Apply).await.unwrap_err();
+    assert!(refused.to_string().contains("does not own it"), "{refused}");
+    assert!(world.plan(&three(), Mode::Destroy).await.unwrap().0.is_empty());
+    applied(&world.apply(&adopting).await);
+    assert!(world.state.let_go.is_empty());
+    assert!(world.plan(&three(), Mode::Apply).await.unwrap().0.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_restored_is_not_gone() {
+    let soft = stack(vec![resource(&SOFT, "s", &[])]);
+    let mut world = World::default();
+    world.apply(&soft).await;
+    let condition = |world: &World, to: Condition| {
+        world.cloud.objects.lock().unwrap().get_mut("s").unwrap().condition = to;
+    };
+    condition(&world, Condition::SoftDeleted { until: None });
+    world.state.resources.get_mut(&at("s")).unwrap().standing = Standing::Creating;
+    let restored = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        condition(&world, Condition::Ready);
+    };
+    let (planned, ()) = tokio::join!(world.plan(&soft, Mode::Destroy), restored);
+    assert_eq!(planned.unwrap().0.change(&at("s")).unwrap().action, Action::Delete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_does_not_hide_who_wants_an_object() {
+    let mut world = World::default();
+    world.apply(&three()).await;
+    let mut handed_over = renamed();
+    handed_over.resources.push(resource(&THING, "old", &[("Name", "a".into())]));
+    let journal = Journal::default();
+    let (catalogue, state) = (catalogue(), &world.state);
+    let observed = engine::observe(&handed_over, state, &journal, &catalogue, Mode::Apply, &world.cloud);
+    let request = engine::Request {
+        mode: Mode::Apply,
+        targets: vec![at("a")],
+        excludes: Vec::new(),
+        allow_recreate: false,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let inventory = observed.await.unwrap();
+    let refused = engine::plan(&handed_over, state, &catalogue, &inventory, &request).unwrap_err();
+    assert!(refused.to_string().contains("resources.old wants the same object"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_nobody_answered_for_is_sent_again() {
+    let of = |text: &str| {
+        let secret = ("Link", Value::Secret(Secret::new(text)));
+        stack(vec![resource(&THING, "a", &[secret])])
+    };
+    let mut world = World::default();
+    world.apply(&of("one")).await;
+    world.cloud.fail("update a", Fault::RequestLost);
+    applied(&world.apply(&of("two")).await);
+    assert_eq!(world.cloud.objects.lock().unwrap()["a"].properties["Link"], "two".into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_is_not_told_as_left_in_part() {
+    let mut world = World::default();
+    let fact = stack(vec![resource(&FACT, "f", &[])]);
+    world.apply(&fact).await;
+    world.cloud.fail("delete f", Fault::Refuse(ErrorKind::Denied));
+    let Outcome::Stuck { kept, .. } = world.run(&fact, Mode::Destroy).await else { panic!("refused") };
+    assert!(kept.is_empty(), "{kept:?}");
+    assert!(!world.journal.is_open());
 }
 
 /// Its lock is lost while the first request is on its way.

@@ -78,7 +78,13 @@ async fn what_is_no_secret_any_more_was_one() {
     let shown = serde_json::to_string(&plan).unwrap();
     assert!(!shown.contains("canary"), "{shown}");
     assert_eq!(plan.changes[0].edits[0].after, Some("open".into()));
+    // A run that fails forgets nothing of that.
+    world.cloud.fail("update a", Fault::Refuse(ErrorKind::Denied));
+    world.apply(&of("open".into())).await;
+    let (plan, _) = world.plan(&of("open".into()), Mode::Apply).await.unwrap();
+    assert!(!serde_json::to_string(&plan).unwrap().contains("canary"), "{plan:?}");
     applied(&world.apply(&of("open".into())).await);
+    assert!(!serde_json::to_string(&world.book.1).unwrap().contains("canary"), "{:?}", world.book.1);
     assert!(world.plan(&of("open".into()), Mode::Apply).await.unwrap().0.is_empty());
     // From then on it is as open as the stack says.
     world.cloud.edit("a", "Link", "else".into());

@@ -259,25 +259,7 @@ async fn a_service_and_a_database() {
     let refused = lab.router.delete(request).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(refused.hint.unwrap().contains("deleteProtectionState"));
-    let live = databases.update(&protected, &optimistic).await;
-
-    // What nobody approved of is not lost: a database with a document in it goes only when that is meant.
-    let (endpoint, token) = (&lab.session.endpoints.gcp, lab.session.credentials.gcp_token());
-    let documents = format!("/v1/{}/documents/pictures", live.id);
-    let fields = [("authorization", format!("Bearer {token}"))];
-    let fields = [(fields[0].0, fields[0].1.as_str()), ("content-type", "application/json")];
-    let made =
-        send(endpoint, "POST", &format!("{documents}?documentId=one"), &fields, r#"{"fields":{}}"#).await;
-    assert_eq!(made.status, 200, "{}", made.text());
-    let spare = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: true };
-    let kept = lab.router.delete(spare).await.unwrap_err();
-    assert_eq!(kept.kind, ErrorKind::NotEmpty, "{kept:?}");
-    assert!(kept.message.contains("documents in it, in `pictures`"), "{}", kept.message);
-    let gone = send(endpoint, "DELETE", &format!("{documents}/one"), &fields, "").await;
-    assert_eq!(gone.status, 200, "{}", gone.text());
-    lab.router.delete(spare).await.unwrap();
-    databases.is_gone(&optimistic).await;
-    databases.create(&optimistic).await;
+    databases.update(&protected, &optimistic).await;
     databases.delete(&optimistic).await;
     databases.is_gone(&optimistic).await;
     services.delete(&firestore).await;
@@ -293,6 +275,40 @@ async fn a_service_and_a_database() {
     assert!(needed.hint.unwrap().contains("other enabled services"), "{}", needed.message);
     let unknown = services.try_create(&json!({ "name": "nothing.googleapis.com" })).await.unwrap_err();
     assert_eq!(unknown.kind, ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn data_that_nobody_gave_up_keep_their_database() {
+    let lab = &Lab::new().await;
+    lab.enable("firestore.googleapis.com").await;
+    let databases = lab.thing("firestore.googleapis.com/Database");
+    let database = json!({ "databaseId": "images", "locationId": "nam5", "type": "FIRESTORE_NATIVE" });
+    let live = databases.create(&database).await;
+    let (endpoint, token) = (&lab.session.endpoints.gcp, lab.session.credentials.gcp_token());
+    let documents = format!("/v1/{}/documents/pictures", live.id);
+    let fields = [("authorization", format!("Bearer {token}"))];
+    let fields = [(fields[0].0, fields[0].1.as_str()), ("content-type", "application/json")];
+    let made =
+        send(endpoint, "POST", &format!("{documents}?documentId=one"), &fields, r#"{"fields":{}}"#).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let spare = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: true };
+    let kept = lab.router.delete(spare).await.unwrap_err();
+    assert_eq!(kept.kind, ErrorKind::NotEmpty, "{kept:?}");
+    assert!(kept.message.contains("documents in it, in `pictures`"), "{}", kept.message);
+    let gone = send(endpoint, "DELETE", &format!("{documents}/one"), &fields, "").await;
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    lab.router.delete(spare).await.unwrap();
+    databases.is_gone(&database).await;
+    // One that shows no documents to anybody is not known to hold none.
+    let mut datastore = database.clone();
+    datastore["type"] = json!("DATASTORE_MODE");
+    let live = databases.create(&datastore).await;
+    let spare = Delete { ty: &databases.ty, id: &live.id, before: &live, spares_data: true };
+    let kept = lab.router.delete(spare).await.unwrap_err();
+    assert_eq!(kept.kind, ErrorKind::NotEmpty, "{kept:?}");
+    assert!(kept.message.contains("nobody could see"), "{}", kept.message);
+    databases.delete(&datastore).await;
+    databases.is_gone(&database).await;
 }
 
 #[tokio::test]
