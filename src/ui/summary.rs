@@ -61,8 +61,7 @@ pub fn rolled_back(undone: usize) -> String {
 /// What a run says that stopped half-way: what stays, as far as the journal knows it, and the ways on: `command`
 /// forward, and back where the journal has not come to deletions yet.
 pub fn stuck(done: usize, undone: usize, kept: &[Kept], journal: &Journal, command: &str) -> Diagnostic {
-    // What the journal does not hold any more was not done: it ended with nothing left to undo.
-    let told = |kept: &Kept| journal.progress(&kept.address, kept.op).unwrap_or(Step::Failed);
+    let told = |kept: &Kept| journal.progress(&kept.address, kept.op).unwrap_or(Step::Done);
     let standing = |wanted: bool| {
         let recorded = journal.standing().filter(|deed| (deed.progress == Step::Done) == wanted).count();
         recorded.max(kept.iter().filter(|kept| (told(kept) == Step::Done) == wanted).count())
@@ -94,7 +93,7 @@ pub fn stuck(done: usize, undone: usize, kept: &[Kept], journal: &Journal, comma
         let _ = write!(detail, "\n- {}: {what}: {}", item.address, text::line(&item.why));
     }
     Diagnostic::error(format!("the run stopped half-way: {}", stays.join(", "))).detail(detail).hint(
-        if journal.is_open() && journal.past_pivot().is_none() {
+        if journal.past_pivot().is_none() {
             format!("mend the cause, then `{command}` goes on from what is there, or `mcm rollback` undoes what was done")
         } else {
             format!("mend the cause, then resume with `{command}`: it goes on from what is there")
