@@ -3,6 +3,7 @@
 mod doubt;
 pub mod fake;
 mod journal;
+mod lifecycle;
 mod replacing;
 mod secrets;
 mod simulation;
