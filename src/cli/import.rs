@@ -14,8 +14,8 @@ use super::workspace::{Loaded, Workspace};
 use super::{Context, reach};
 use crate::engine::{self, Request};
 use crate::model::{
-    Action, Address, CloudId, Condition, Diagnostic, ErrorKind, Ledger as _, Live, Mode, Nonce, OnDelete,
-    Owned, Provider as _, Read, Resource, Standing, State,
+    Action, Address, CloudId, Condition, Diagnostic, ErrorKind, Ledger as _, Live, Mode, OnDelete, Owned,
+    Provider as _, Read, Resource, Standing, State,
 };
 use crate::store::{self, Lock, Place, Store};
 use crate::ui;
@@ -154,7 +154,7 @@ impl Import {
     /// What is recorded of it; an object that another stack marked stays that stack's.
     fn own(&self, stack: &str, resource: &Resource, live: &Live) -> Result<Owned, Failure> {
         let nonce = match &live.owner {
-            None => fresh_nonce()?,
+            None => engine::new_nonce(),
             Some(owner) if owner.stack == stack && owner.address == self.address => owner.nonce.clone(),
             Some(owner) => {
                 let what =
@@ -190,16 +190,4 @@ fn foretell(action: Option<Action>) {
         }
     };
     ui::print::result(what);
-}
-
-fn fresh_nonce() -> Result<Nonce, Failure> {
-    let mut bits = [0_u8; 12];
-    match getrandom::fill(&mut bits) {
-        Ok(()) => Ok(Nonce(hex::encode(bits))),
-        Err(error) => {
-            let diagnostic =
-                Diagnostic::error("the machine's randomness could not be read").detail(error.to_string());
-            Err(Failure::new(Exit::Failed, diagnostic))
-        }
-    }
 }

@@ -86,7 +86,7 @@ impl Drop for Reach {
     fn drop(&mut self) {
         if self.kept.session.as_ref().is_some_and(sandbox::Session::has_ended) {
             crate::ui::print::notice(
-                "The sandbox that was used here was another mcm command's, and ended with it: run this command again.",
+                "The sandbox that was used here was another mcm command's, and ended with it: what fails now is to be run again.",
             );
         }
     }

@@ -49,6 +49,13 @@ struct Ready {
     store: Store,
 }
 
+impl Ready {
+    /// What is live now.
+    async fn survey(&self, mode: Mode, reach: &Reach) -> Result<Inventory, Failure> {
+        survey(&self.loaded, &self.known.state, &self.known.journal, mode, &reach.router).await
+    }
+}
+
 impl Job {
     /// Runs it.
     pub(super) fn run(self, context: &Context) -> Ending {
@@ -123,15 +130,7 @@ impl Job {
             ui::print::notice(&notice);
         }
         let reach = signals.or(reach::open(&self.workspace, &ready.loaded.stack)).await?;
-        let inventory = signals
-            .or(Box::pin(survey(
-                &ready.loaded,
-                &ready.known.state,
-                &ready.known.journal,
-                self.request.mode,
-                &reach.router,
-            )))
-            .await?;
+        let inventory = signals.or(Box::pin(ready.survey(self.request.mode, &reach))).await?;
         let plan = self.plan(&ready, &inventory)?;
         self.show(&plan, context);
         let diagnostics = signals.or(Box::pin(obstacles(&plan, &reach.router))).await?;
@@ -145,17 +144,7 @@ impl Job {
         let answer = signals.or(self.ask(&plan, context)).await?;
         // A person takes time to answer; what was read before is read again.
         let inventory = match answer {
-            Answer::Yes => {
-                signals
-                    .or(Box::pin(survey(
-                        &ready.loaded,
-                        &ready.known.state,
-                        &ready.known.journal,
-                        self.request.mode,
-                        &reach.router,
-                    )))
-                    .await?
-            }
+            Answer::Yes => signals.or(Box::pin(ready.survey(self.request.mode, &reach))).await?,
             Answer::Automatic | Answer::No => inventory,
         };
         let approved = engine::approve(plan, &inventory, &ready.loaded.catalogue, answer)?;
@@ -319,16 +308,7 @@ impl Job {
         if ready.loaded.stack.outputs.is_empty() {
             return;
         }
-        match signals
-            .or(Box::pin(survey(
-                &ready.loaded,
-                &ready.known.state,
-                &ready.known.journal,
-                Mode::RefreshOnly,
-                &reach.router,
-            )))
-            .await
-        {
+        match signals.or(Box::pin(ready.survey(Mode::RefreshOnly, reach))).await {
             Ok(inventory) => {
                 let outputs = engine::outputs(&ready.loaded.stack, &inventory);
                 if self.options.json {

@@ -233,6 +233,8 @@ async fn forward<L: Ledger>(
                     starting.push(Arc::new(task));
                 }
                 Err(error) => {
+                    // Nothing was sent.
+                    run.untouched.insert(StepId(next));
                     fail(plan, StepId(next), error, &mut run, events);
                     break;
                 }

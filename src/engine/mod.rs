@@ -25,5 +25,6 @@ pub use discreet::Discreet;
 pub use follow::follow;
 pub use observe::{ObserveError, observe};
 pub use plan::{Request, outputs, plan};
+pub use record::new_nonce;
 pub use rollback::{Undoing, rollback};
 pub use secrecy::places as sensitive_places;

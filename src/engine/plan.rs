@@ -104,9 +104,9 @@ fn wanted_elsewhere(state: &State, wanted: &[Wanted<'_>], going: &Change) -> Opt
         (_, Some(id)) if going.action == Action::Delete => (id, false),
         _ => return None,
     };
-    let recorded =
+    let mut recorded =
         [&state.resources, &state.replaced].into_iter().filter_map(|book| book.get(&going.address));
-    let ty = recorded.filter(|owned| owned.id == *id).map(|owned| &owned.ty).next().unwrap_or(&going.ty);
+    let ty = recorded.find(|owned| owned.id == *id).map_or(&going.ty, |owned| &owned.ty);
     let wants =
         |wanted: &&Wanted<'_>| wanted.address != &going.address && wanted.ty == ty && wanted.id == *id;
     let other = wanted.iter().find(wants)?;

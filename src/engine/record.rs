@@ -53,7 +53,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
     }
 
     /// Writes down what the stack says about protecting and retaining what it owns, and that a run begins.
-    pub(super) fn open(&mut self, now: jiff::Timestamp) {
+    pub(super) fn open(&mut self, began: jiff::Timestamp) {
         let no_op = self.plan.changes.iter().filter(|change| change.action == Action::NoOp);
         let unchanged: BTreeSet<&Address> = no_op.map(|change| &change.address).collect();
         for resource in &self.stack.resources {
@@ -63,27 +63,22 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             let desired = normalise(resource.schema, &self.view.resolve(&resource.properties));
             // What is not known yet may be a secret: until it is, what the state says stands.
             let known = desired.values().all(Value::is_known);
+            let is_unchanged = unchanged.contains(&resource.address);
             // What is not sensitive any more is forgotten when its new value is live, not before.
             let sensitive = match known {
-                true if unchanged.contains(&resource.address) => places(&desired),
+                true if is_unchanged => places(&desired),
                 true => union(&owned.sensitive, &places(&desired)),
                 false => owned.sensitive.clone(),
             };
-            if (owned.protect, owned.retain) != (protect, retain) || owned.sensitive != sensitive {
-                (owned.protect, owned.retain, owned.sensitive) = (protect, retain, sensitive);
-                self.books.touch();
+            let mut now = Owned { protect, retain, sensitive, ..owned.clone() };
+            // What is live and as it shall be is there, whatever an interrupted run or a refused deletion has written.
+            let live = self.inventory.at(&resource.address).filter(|live| is_unchanged && live.id == now.id);
+            if let Some(live) = live {
+                now.standing = Standing::Ready;
+                now.incarnation = resource.schema.incarnation(live).or(now.incarnation);
             }
-        }
-        // What is live and as it shall be is there, whatever an interrupted run or a refused deletion left in the books.
-        for change in self.plan.changes.iter().filter(|change| change.action == Action::NoOp) {
-            let live = self.inventory.at(&change.address);
-            let owned = self.books.state.resources.get_mut(&change.address);
-            let (Some(live), Some(owned)) = (live, owned) else { continue };
-            let schema = schema_of(self.catalogue, &change.ty);
-            let incarnation = schema.incarnation(live).or_else(|| owned.incarnation.clone());
-            if owned.id == live.id && (owned.standing != Standing::Ready || owned.incarnation != incarnation)
-            {
-                (owned.standing, owned.incarnation) = (Standing::Ready, incarnation);
+            if *owned != now {
+                *owned = now;
                 self.books.touch();
             }
         }
@@ -91,7 +86,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             self.books.write(Entry::Began(Run {
                 id: new_nonce().0,
                 mode: self.plan.mode,
-                began: now,
+                began,
                 plan: self.plan.digest(),
                 clouds: self.stack.clouds.clone(),
             }));
@@ -105,9 +100,7 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
             Op::Create | Op::Update | Op::Restore | Op::Adopt => self.making(step, change)?,
             Op::Delete | Op::DeleteFormer | Op::DeleteFirst | Op::Forget => self.deleting(step, change),
         };
-        if step.op != Op::Forget
-            && let Some(other) = self.owned_elsewhere(&task)
-        {
+        if let Some(other) = self.owned_elsewhere(&task) {
             return Err(refused(change, format!("`{}` belongs to {other} by now", task.id)));
         }
         let owned = self.books.state.holding(&task.address);
@@ -344,11 +337,12 @@ impl<'a, 'b, L: Ledger> Record<'a, 'b, L> {
         // What an interrupted run was about to make may be there, whatever is said of a second try.
         let refused = !task.schema.marked && !task.resumed && nothing_was_made(error);
         let untouched = left_whole(error) || refused;
+        // Credentials can die after a change was accepted.
         let unclear = matches!(error.kind, ErrorKind::Unknown | ErrorKind::Credentials);
-        self.books.write(match error.kind {
-            // Credentials can die after a change was accepted.
-            _ if unclear => Entry::Unclear { deed, why },
-            _ => Entry::Failed { deed, untouched, why },
+        self.books.write(if unclear {
+            Entry::Unclear { deed, why }
+        } else {
+            Entry::Failed { deed, untouched, why }
         });
         untouched && !unclear
     }
@@ -378,9 +372,13 @@ pub(super) fn nothing_was_made(error: &CloudError) -> bool {
     }
 }
 
-fn new_nonce() -> Nonce {
+/// The mark of a creation that no other has.
+///
+/// # Panics
+///
+/// Without the system's randomness, as nothing that must be told apart can be made then.
+pub fn new_nonce() -> Nonce {
     let mut random = [0_u8; 12];
-    // Without the system's randomness nothing that must be told apart can be made.
     #[expect(clippy::expect_used, reason = "an operating system without randomness is beyond repair")]
     getrandom::fill(&mut random).expect("the operating system gives random bytes");
     Nonce(hex::encode(random))

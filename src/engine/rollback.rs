@@ -298,6 +298,11 @@ fn certain(task: &Task, deed: &Deed, live: &Live) -> Result<(), Stay> {
     Err(Stay::Kept("no answer said that this run made it, so it may be somebody else's".to_owned()))
 }
 
+/// The mark that an object bore before the step; the step's own where there was none.
+fn former_mark(task: &Task, before: &Image) -> Owner {
+    before.owner.as_deref().and_then(Owner::parse).unwrap_or_else(|| task.owner.clone())
+}
+
 /// Puts a before-image back, if what we wrote still stands.
 async fn put_back(
     task: &Task,
@@ -324,7 +329,7 @@ async fn put_back(
     }
     let restored = hide(&before.properties, &task.properties);
     let known = require_kept(&restored);
-    let owner = before.owner.as_deref().and_then(Owner::parse).unwrap_or_else(|| task.owner.clone());
+    let owner = former_mark(task, before);
     let is_back = |live: &Live| {
         moved(task, before, live).is_none() && (before.owner.is_none() || live.owner.as_ref() == Some(&owner))
     };
@@ -414,7 +419,7 @@ async fn made_whole(
         return Err(Stay::Kept(format!("somebody changed `{path}` since")));
     }
     require_kept(&task.properties)?;
-    let owner = before.owner.as_deref().and_then(Owner::parse).unwrap_or_else(|| task.owner.clone());
+    let owner = former_mark(task, before);
     let task = Task { op: Op::Update, before: Some(live), predicted: Map::new(), owner, ..task.clone() };
     let live = perform(&task, clouds, events).await?;
     live.ok_or_else(|| Stay::Kept("it was put together again, and is not there".to_owned()))

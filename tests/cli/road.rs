@@ -222,19 +222,25 @@ fn a_stopped_server_ends_well() {
     assert_eq!(served.0.wait().unwrap().code(), Some(0));
 }
 
-#[test]
-fn a_sandbox_that_ends_beneath_a_run_is_named() {
-    let home = folder(SMALL);
-    let mut served = Served::start(home.path(), &["--latency-ms", "400"]);
+/// An apply that is creating something, and what it says from there on.
+fn begun(home: &Path) -> (Child, impl Iterator<Item = std::io::Result<String>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
         .args(["apply", "--sandbox", "--auto-approve", "--parallelism", "1"])
-        .current_dir(home.path())
+        .current_dir(home)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(lines.by_ref().map(Result::unwrap).any(|line| line.contains("creating")));
+    (child, lines)
+}
+
+#[test]
+fn a_sandbox_that_ends_beneath_a_run_is_named() {
+    let home = folder(SMALL);
+    let mut served = Served::start(home.path(), &["--latency-ms", "400"]);
+    let (mut child, lines) = begun(home.path());
     served.0.kill().unwrap();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(matches!(child.wait().unwrap().code(), Some(1 | 5 | 6)), "{rest:#?}");
@@ -247,16 +253,7 @@ fn a_sandbox_that_ends_beneath_a_run_is_named() {
 fn an_interrupted_run_says_so_and_goes_on() {
     let home = folder(SMALL);
     let _served = Served::start(home.path(), &["--latency-ms", "400"]);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mcm"))
-        .args(["apply", "--sandbox", "--auto-approve", "--parallelism", "1"])
-        .current_dir(home.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let begun = lines.by_ref().map(Result::unwrap).find(|line| line.contains("creating"));
-    assert!(begun.is_some());
+    let (mut child, lines) = begun(home.path());
     signal(&child, "-INT");
     let start = Instant::now();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();

@@ -7,22 +7,7 @@ use mcm::engine::{self, Answer, Books, Settings, Stop, Undoing};
 use mcm::model::*;
 
 use super::fake::{FACT, Fault, PLAIN, SOFT, THING, catalogue};
-use super::{World, applied, link, resource, rolled_back, stack, three};
-
-fn at(name: &str) -> Address {
-    Address::resource(name)
-}
-
-fn somebody() -> Owner {
-    let nonce = Nonce("0123456789abcdef01234567".to_owned());
-    Owner { stack: "other".to_owned(), address: at("x"), nonce }
-}
-
-fn renamed() -> Stack {
-    let mut renamed = three();
-    renamed.resources[2].properties.insert("Name".to_owned(), "a~2".into());
-    renamed
-}
+use super::{World, applied, at, link, renamed, resource, rolled_back, somebody, stack, three};
 
 impl World {
     /// An apply in the midst of which somebody does something.

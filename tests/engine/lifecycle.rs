@@ -3,11 +3,7 @@
 use mcm::model::*;
 
 use super::fake::{Fault, SOFT, THING};
-use super::{World, applied, resource, rolled_back, stack, three};
-
-fn at(name: &str) -> Address {
-    Address::resource(name)
-}
+use super::{World, applied, at, resource, rolled_back, somebody, stack, three};
 
 fn of(schema: &'static Schema, kind: &str) -> Stack {
     stack(vec![resource(schema, "a", &[("Kind", kind.into())])])
@@ -85,12 +81,7 @@ async fn a_name_that_stays_held_is_not_made_anew() {
     condition(&world, Condition::SoftDeleted { until: None });
     let told = refused(&world, &of(&SOFT, "y"), true).await;
     assert!(told.contains("held by a deleted one that differs in `Kind`"), "{told}");
-    let foreign = Owner {
-        stack: "other".to_owned(),
-        address: at("a"),
-        nonce: Nonce("0123456789abcdef01234567".to_owned()),
-    };
-    world.cloud.objects.lock().unwrap().get_mut("a").unwrap().owner = Some(foreign);
+    world.cloud.objects.lock().unwrap().get_mut("a").unwrap().owner = Some(somebody());
     let told = refused(&world, &of(&SOFT, "x"), true).await;
     assert!(told.contains("does not own it"), "{told}");
 }

@@ -129,6 +129,23 @@ fn three() -> Stack {
     ])
 }
 
+/// The same, with another name for a's object.
+fn renamed() -> Stack {
+    let mut renamed = three();
+    renamed.resources[2].properties.insert("Name".to_owned(), "a~2".into());
+    renamed
+}
+
+/// The mark of another stack.
+fn somebody() -> Owner {
+    let nonce = Nonce("0123456789abcdef01234567".to_owned());
+    Owner { stack: "other".to_owned(), address: at("x"), nonce }
+}
+
+fn at(name: &str) -> Address {
+    Address::resource(name)
+}
+
 #[tokio::test(start_paused = true)]
 async fn apply_then_nothing_to_do_then_destroy() {
     let mut world = World::default();

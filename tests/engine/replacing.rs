@@ -5,13 +5,7 @@ use mcm::engine::{self, Answer, Books, Settings, Stop};
 use mcm::model::*;
 
 use super::fake::{Fault, catalogue};
-use super::{World, applied, three};
-
-fn renamed() -> Stack {
-    let mut renamed = three();
-    renamed.resources[2].properties.insert("Name".to_owned(), "a~2".into());
-    renamed
-}
+use super::{World, applied, renamed, somebody, three};
 
 #[tokio::test(start_paused = true)]
 async fn a_rename_that_died_and_was_taken_back_deletes_nothing() {
@@ -35,12 +29,7 @@ async fn a_rename_that_died_and_was_taken_back_deletes_nothing() {
 async fn a_rename_never_deletes_a_former_object_that_is_somebody_elses_now() {
     let mut world = World::default();
     world.apply(&three()).await;
-    let foreign = Owner {
-        stack: "other".to_owned(),
-        address: Address::resource("x"),
-        nonce: Nonce("0123456789abcdef01234567".to_owned()),
-    };
-    world.cloud.objects.lock().unwrap().get_mut("a").unwrap().owner = Some(foreign);
+    world.cloud.objects.lock().unwrap().get_mut("a").unwrap().owner = Some(somebody());
     let refused = world.plan(&renamed(), Mode::Apply).await.unwrap_err();
     assert!(refused.to_string().contains("not this stack's any more"), "{refused}");
 }
