@@ -32,7 +32,8 @@ pub(super) static FILE: [Property; 9] = [
     Property::new(
         "stack",
         Shape::Text(STACK_NAME),
-        "The stack's name: part of every default name and of every ownership mark.",
+        "The stack's name: part of every default name and of every ownership mark. With a variable in it, each copy of \
+         the stack is one of its own.",
     )
     .required(),
     Property::new("description", TEXT, "What the stack is for."),
