@@ -182,12 +182,17 @@ pub(super) static FUNCTION: [Property; 13] = [
     ),
 ];
 
-static SMOKE: [Property; 2] = [
+static SMOKE: [Property; 3] = [
     Property::new("event", Shape::Document, "What the version is called with.").required(),
     Property::new(
         "expect",
         Shape::Document,
         "What its answer must contain; without it, an answer that is no error.",
+    ),
+    Property::new(
+        "within",
+        Shape::Integer { min: 1, max: 1800 },
+        "For so many seconds a version that fails is called again: where what it needs takes a while to be in force.",
     ),
 ];
 
