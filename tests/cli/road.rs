@@ -66,7 +66,9 @@ fn a_copy_is_a_stack_of_its_own() {
     fs::remove_dir_all(home.join(".mcm/sandbox/state")).unwrap();
     let refused = run(home, &other).exits(4);
     assert!(refused.err.contains("in the stack `small-prod`"), "{}", refused.err);
-    run(home, &["plan", "--sandbox", "--detailed-exitcode", "--var", "copy=prod"]).exits(2);
+    let lost = run(home, &["plan", "--sandbox", "--detailed-exitcode", "--var", "copy=prod"]).exits(2);
+    assert!(lost.all().contains("resources.files and 1 more bear this stack's mark"), "{}", lost.all());
+    assert!(lost.all().contains("`stack: small-prod-${var.copy}`"), "{}", lost.all());
 }
 
 #[test]
