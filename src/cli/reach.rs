@@ -37,8 +37,11 @@ pub(super) async fn open(workspace: &Workspace, stack: &Stack) -> Result<Reach, 
     #[cfg(feature = "sandbox")]
     let plays_aws =
         session.as_ref().is_some_and(|session| access.aws.endpoint.as_ref() == Some(&session.endpoints.aws));
+    let router = Router::new(&stack.clouds, &access);
+    // Until a run has its own way of telling: a read that waits for somebody else's operation says so.
+    router.watch(Box::new(|line| crate::ui::print::notice(&crate::ui::text::line(line))));
     Ok(Reach {
-        router: Router::new(&stack.clouds, &access),
+        router,
         kept: Kept {
             #[cfg(feature = "sandbox")]
             session,

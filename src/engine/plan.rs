@@ -9,7 +9,8 @@ use super::order::order;
 use super::resolve::{View, by_address, dependency_order};
 use crate::model::{
     Action, Address, Catalogue, Change, CloudId, Condition, Diagnostic, Diagnostics, Inventory, Live, Map,
-    Mode, Observed, Op, Output, OutputChange, Plan, Resource, ResourceType, Stack, State, Step, Undo, Value,
+    Mode, Observed, Op, Output, OutputChange, Plan, Property, Resource, ResourceType, Stack, State, Step,
+    Undo, Value,
 };
 
 /// What kind of plan is wanted.
@@ -61,6 +62,9 @@ pub fn plan(
     };
     let mut warnings = warnings(&steps);
     warnings.extend(taken_over(&facts, &selection, request.mode));
+    if request.mode == Mode::Apply {
+        warnings.extend(changes.iter().flat_map(|change| cautions(catalogue, inventory, change)));
+    }
     if request.mode == Mode::Destroy {
         warnings.extend(left_behind(&facts, &selection));
     }
@@ -374,6 +378,22 @@ fn warnings(steps: &[Step]) -> Vec<Diagnostic> {
         Undo::Exact | Undo::Equivalent { .. } | Undo::Soft { .. } => None,
     })
     .collect()
+}
+
+/// What the properties that a change edits in place give cause to say.
+fn cautions(catalogue: &Catalogue, inventory: &Inventory, change: &Change) -> Vec<Diagnostic> {
+    let in_place = matches!(change.action, Action::Update | Action::Adopt | Action::Restore);
+    let (Some(schema), Some(live), Some(after), true) =
+        (catalogue.get(&change.ty), inventory.at(&change.address), &change.after, in_place)
+    else {
+        return Vec::new();
+    };
+    let is_edited =
+        |property: &&Property| change.edits.iter().any(|edit| edit.path.property() == property.name);
+    let told = schema.properties.iter().filter(is_edited).filter_map(|property| property.caution);
+    let here =
+        |told: Diagnostic| Diagnostic { summary: format!("{}: {}", change.address, told.summary), ..told };
+    told.flat_map(|caution| caution(live, after)).map(here).collect()
 }
 
 /// The outputs as they will be, as far as known, beside what they are.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CloudId, Clouds, Live, Map, ResourceType, Value};
+use super::{CloudId, Clouds, Diagnostic, Live, Map, ResourceType, Value};
 
 /// Everything the rest of mcm knows about a resource type.
 ///
@@ -52,6 +52,9 @@ pub struct Property {
     pub absent: Absent,
     /// Brings two ways of writing the same thing to one form before they are compared.
     pub normalise: Option<fn(Value) -> Value>,
+    /// What the user should know before approving that it is changed: from what is live, and from the desired
+    /// properties. Warnings.
+    pub caution: Option<fn(&Live, &Map) -> Vec<Diagnostic>>,
     /// One sentence.
     pub doc: &'static str,
 }
@@ -66,6 +69,7 @@ impl Property {
             mutability: Mutability::InPlace,
             absent: Absent::Unset,
             normalise: None,
+            caution: None,
             doc,
         }
     }
@@ -102,6 +106,13 @@ impl Property {
     #[must_use]
     pub const fn unmanaged(mut self) -> Self {
         self.absent = Absent::Unmanaged;
+        self
+    }
+
+    /// Told of before it is changed.
+    #[must_use]
+    pub const fn cautioned(mut self, by: fn(&Live, &Map) -> Vec<Diagnostic>) -> Self {
+        self.caution = Some(by);
         self
     }
 

@@ -63,7 +63,8 @@ impl Router {
     }
 
     /// Tells from now on what a cloud says of its own accord while something long is under way there: each resource of
-    /// a CloudFormation stack. Only the first listener counts.
+    /// a CloudFormation stack, and one that is in progress and has to be waited for before it can be read. The last
+    /// listener counts.
     pub fn watch(&self, listener: Listener) {
         if let Some(aws) = &self.aws {
             aws.watch(listener);

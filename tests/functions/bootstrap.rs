@@ -106,6 +106,12 @@ fn main() {
             respond(
                 r#"{"statusCode":201,"headers":{"X-Own":"1","Access-Control-Allow-Origin":"http://own"},"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true}"#,
             );
+        } else if word("status") {
+            // `/things/503` is answered so, anew each time, and not to be kept.
+            let status = plain.split("\"rawPath\":\"/things/").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            respond(&format!(
+                r#"{{"statusCode":{status},"headers":{{"cache-control":"no-store"}},"body":"{count}"}}"#
+            ));
         } else if word("flaky") && count < 3 {
             exchange(
                 "POST",

@@ -77,6 +77,7 @@ async fn a_distribution_tells_an_api_what_its_policies_say() {
     assert_eq!((first.as_str(), second.as_str()), ("Miss", "Hit"));
     assert_eq!(one.text(), two.text());
     assert_eq!(ask(&bare, "/things/1").await.0, "Miss");
+    Box::pin(errors(&scene)).await;
 
     // What there is not is refused.
     let nothing = "00000000-dead-0000-0000-000000000000";
@@ -97,4 +98,32 @@ async fn a_distribution_tells_an_api_what_its_policies_say() {
         );
     }
     scene.session.close().await;
+}
+
+/// What a function says not to keep is kept where CloudFront does so all the same, and nowhere else.
+async fn errors(scene: &Scene) {
+    scene.function("status", &json!({ "Environment": { "Variables": { "ALWAYS": "status" } } })).await;
+    let id = edge::api(&scene.aws, None, &[("status", "GET /things/{id}")]).await;
+    let source = format!("arn:aws:execute-api:us-east-1:{ACCOUNT}:{id}/*/*");
+    edge::allow(&scene.aws, "status", "api", "apigateway.amazonaws.com", &source).await;
+    let host = format!("{id}.execute-api.us-east-1.amazonaws.com");
+    let brief = "<CustomErrorResponses><Quantity>1</Quantity><Items><CustomErrorResponse><ErrorCode>503</ErrorCode>\
+                 <ErrorCachingMinTTL>0</ErrorCachingMinTTL></CustomErrorResponse></Items></CustomErrorResponses>";
+    for (behaviour, more, kept) in
+        [(OPTIMIZED, "", &[503, 500][..]), (OPTIMIZED, brief, &[500][..]), (DISABLED, "", &[][..])]
+    {
+        let made = distribution(scene, &host, behaviour, more).await.text();
+        let (_, rest) = made.split_once("<DomainName>").unwrap();
+        let edge = rest.split_once(".cloudfront.net").unwrap().0.to_owned() + ".cloudfront.localhost";
+        for status in [404, 422, 429, 500, 503] {
+            let ask = async || {
+                let path = format!("/things/{status}");
+                let reply = send(&scene.aws.endpoint, "GET", &path, &[("host", edge.as_str())], "").await;
+                assert_eq!((reply.status, reply.header("x-cache")), (status, Some("Error from cloudfront")));
+                reply.text()
+            };
+            let (first, second) = (ask().await, ask().await);
+            assert_eq!(first == second, kept.contains(&status), "{status} {behaviour} {more}");
+        }
+    }
 }

@@ -210,6 +210,7 @@ async fn a_function_lives() {
     lab.mcm(&["functions", "invoke", "echo", "--event", "{"], &[]).await.exits(3);
 
     Box::pin(changes(&lab)).await;
+    Box::pin(super::rates::change(&lab, &["edition=two", "memory=256", "token=longer-than-before"])).await;
 
     lab.mcm(&["destroy", "--auto-approve"], &[]).await.exits(0);
     assert_eq!((lab.stacks().await, lab.functions().await), (Vec::new(), Vec::new()));

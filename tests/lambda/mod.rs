@@ -5,5 +5,7 @@ mod build;
 mod deploy;
 mod leftovers;
 mod logs;
+mod rates;
 mod reference;
 mod release;
+mod site;

@@ -24,7 +24,9 @@
 //! rollback in the same run can put it back although the folder no longer holds it.
 //!
 //! Where a CloudFront distribution serves the bucket, it is made to forget what was replaced or removed, and the step is
-//! done when it has: whoever opens the site after an apply sees the new one. What is created anew it never had.
+//! done when it has: whoever opens the site after an apply sees the new one. Content that is created may follow on other
+//! content in the same place, of which answers are kept: everything is forgotten then, which costs no more than one path.
+//! After a deletion everything is forgotten too, and not waited for, where the stack still says which distribution it is.
 
 mod disk;
 mod edge;
@@ -43,7 +45,7 @@ use super::Aws;
 use super::document::decode;
 use super::error::refusal;
 use crate::model::{
-    CloudError, CloudId, Condition, Create, Delete, ErrorKind, Live, Map, Owner, Read, Schema, Update,
+    CloudError, CloudId, Condition, Create, Delete, ErrorKind, Live, Map, Owner, Read, Schema, Update, Value,
 };
 
 pub(super) use write::Stash;
@@ -93,16 +95,18 @@ impl Kind<Aws> for Content {
     async fn create(&self, aws: &Aws, request: Create<'_>) -> Result<Live, CloudError> {
         let desired: Properties = decode("s3:PutObject", request.properties)?;
         let keys = desired.files.keys().cloned().collect();
-        match write::upload(aws, &desired, request.owner, keys, &Etags::new()).await {
-            Ok(etags) => Ok(live(request.id, request.properties, request.owner, &etags)),
-            // What was uploaded before it failed is taken back; where that is not possible, the marks on the
-            // objects tell whose they are.
-            Err(error) => {
-                let taken = error.kind != ErrorKind::Unknown
-                    && remove::remove_all(aws, &desired.bucket, &desired.prefix, request.owner).await.is_ok();
-                Err(if taken { error } else { CloudError { kind: ErrorKind::Unknown, ..error } })
-            }
-        }
+        let (error, whole) = match write::upload(aws, &desired, request.owner, keys, &Etags::new()).await {
+            Err(error) => (error, false),
+            Ok(etags) => match forget_all(aws, desired.distribution.as_deref()).await {
+                Ok(()) => return Ok(live(request.id, request.properties, request.owner, &etags)),
+                Err(error) => (error, true),
+            },
+        };
+        // What was uploaded before it failed is taken back, unless it may still be on its way; where that is not possible,
+        // the marks on the objects tell whose they are.
+        let taken = (whole || error.kind != ErrorKind::Unknown)
+            && remove::remove_all(aws, &desired.bucket, &desired.prefix, request.owner).await.is_ok();
+        Err(if taken { error } else { CloudError { kind: ErrorKind::Unknown, ..error } })
     }
 
     async fn update(&self, aws: &Aws, request: Update<'_>) -> Result<Live, CloudError> {
@@ -144,7 +148,18 @@ impl Kind<Aws> for Content {
             let message = format!("no object below {} bears mcm's mark", request.id);
             return Err(refusal("s3:DeleteObject", ErrorKind::Denied, message));
         };
-        remove::remove_all(aws, bucket, prefix, owner).await
+        remove::remove_all(aws, bucket, prefix, owner).await?;
+        match request.before.properties.get("Distribution").and_then(Value::as_text) {
+            Some(distribution) => edge::let_go(aws, distribution).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn forget_all(aws: &Aws, distribution: Option<&str>) -> Result<(), CloudError> {
+    match distribution {
+        Some(distribution) => edge::forget_all(aws, distribution).await,
+        None => Ok(()),
     }
 }
 

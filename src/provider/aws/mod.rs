@@ -25,7 +25,7 @@ mod together;
 
 use std::error::Error;
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -65,14 +65,14 @@ pub(crate) struct Aws {
     /// Held by whoever reads and writes a bucket's notifications: all of them are one document without a version.
     notifications: Mutex<()>,
     /// Who hears what CloudFormation is doing.
-    listener: OnceLock<Listener>,
+    listener: RwLock<Option<Listener>>,
 }
 
 impl Aws {
     /// Touches no network.
     pub(crate) fn new(place: AwsPlace, access: AwsAccess) -> Self {
         let (clients, slots, stash) = (OnceCell::new(), Semaphore::new(AT_ONCE), content::Stash::default());
-        let (notifications, listener) = (Mutex::new(()), OnceLock::new());
+        let (notifications, listener) = (Mutex::new(()), RwLock::new(None));
         Self { place, access, clients, slots, stash, notifications, listener }
     }
 
@@ -129,14 +129,17 @@ impl Aws {
 
     /// See [`super::Router::watch`].
     pub(crate) fn watch(&self, listener: Listener) {
-        // A second listener is none.
-        let _ = self.listener.set(listener);
+        if let Ok(mut place) = self.listener.write() {
+            *place = Some(listener);
+        }
     }
 
     /// Tells whoever listens.
     fn tell(&self, line: &str) {
         tracing::debug!(line, "AWS says");
-        if let Some(listener) = self.listener.get() {
+        if let Ok(place) = self.listener.read()
+            && let Some(listener) = &*place
+        {
             listener(line);
         }
     }

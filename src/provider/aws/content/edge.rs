@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep};
 
 use super::super::Aws;
-use super::super::error::refusal;
+use super::super::error::{optional, refusal};
 use crate::model::{CloudError, ErrorKind};
 
 /// More paths than these cost more than forgetting everything does: the first thousand of a month are free.
@@ -25,6 +25,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 const CREATE: &str = "cloudfront:CreateInvalidation";
 const READ: &str = "cloudfront:GetInvalidation";
 
+/// Everything.
+const ALL: &str = "/*";
+
 /// Has a distribution forget what it keeps of these objects, and waits until it has.
 pub(super) async fn forget<'k>(
     aws: &Aws,
@@ -35,17 +38,43 @@ pub(super) async fn forget<'k>(
     if paths.is_empty() {
         return Ok(());
     }
+    let done = match invalidate(aws, distribution, paths).await {
+        Ok(id) => completed(aws, distribution, &id).await,
+        Err(error) => Err(error),
+    };
     // The objects are written: whatever goes wrong from here on, the bucket is no longer what it was.
-    invalidate(aws, distribution, paths).await.map_err(|error| CloudError {
-        hint: error
-            .hint
-            .or_else(|| Some("the objects are written; visitors may see older ones for a while".to_owned())),
-        kind: ErrorKind::Unknown,
-        ..error
-    })
+    done.map_err(|error| stale(aws, error))
 }
 
-async fn invalidate(aws: &Aws, distribution: &str, paths: Vec<String>) -> Result<(), CloudError> {
+/// Has a distribution forget everything, and waits until it has.
+pub(super) async fn forget_all(aws: &Aws, distribution: &str) -> Result<(), CloudError> {
+    let id = invalidate(aws, distribution, vec![ALL.to_owned()]).await?;
+    completed(aws, distribution, &id).await
+}
+
+/// Has a distribution forget everything after a deletion. That it will is enough: nobody waits for what is gone. One that
+/// is gone itself has forgotten everything.
+pub(super) async fn let_go(aws: &Aws, distribution: &str) -> Result<(), CloudError> {
+    match optional(invalidate(aws, distribution, vec![ALL.to_owned()]).await) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(stale(aws, error)),
+    }
+}
+
+/// A bucket is changed, and the edges do not know. Whoever looks at the bucket finds nothing amiss: it is told as well.
+fn stale(aws: &Aws, error: CloudError) -> CloudError {
+    aws.tell(&format!("visitors may see older files for a while: {error}"));
+    CloudError {
+        hint: error
+            .hint
+            .or_else(|| Some("the bucket is changed; visitors may see older files for a while".to_owned())),
+        kind: ErrorKind::Unknown,
+        ..error
+    }
+}
+
+/// Begins an invalidation; its id.
+async fn invalidate(aws: &Aws, distribution: &str, paths: Vec<String>) -> Result<String, CloudError> {
     let cloudfront = aws.cloudfront().await?;
     let wrong =
         |error: aws_sdk_cloudfront::error::BuildError| refusal(CREATE, ErrorKind::Invalid, error.to_string());
@@ -66,10 +95,15 @@ async fn invalidate(aws: &Aws, distribution: &str, paths: Vec<String>) -> Result
             .send()
     };
     let made = aws.put(CREATE, send).await?;
-    let id = made.invalidation().map(|made| made.id().to_owned()).unwrap_or_default();
+    Ok(made.invalidation().map(|made| made.id().to_owned()).unwrap_or_default())
+}
+
+/// Waits until all edges have done it.
+async fn completed(aws: &Aws, distribution: &str, id: &str) -> Result<(), CloudError> {
+    let cloudfront = aws.cloudfront().await?;
     let (began, mut pause) = (Instant::now(), SHORTEST);
     loop {
-        let send = || cloudfront.get_invalidation().distribution_id(distribution).id(&id).send();
+        let send = || cloudfront.get_invalidation().distribution_id(distribution).id(id).send();
         let answer = aws.read(READ, send).await?;
         if answer.invalidation().is_none_or(|found| found.status() == "Completed") {
             return Ok(());
@@ -94,7 +128,7 @@ fn paths<'k>(keys: impl Iterator<Item = &'k String>) -> Vec<String> {
         }
         paths.push(path);
         if paths.len() > PATHS {
-            return vec!["/*".to_owned()];
+            return vec![ALL.to_owned()];
         }
     }
     paths

@@ -11,7 +11,7 @@
 //!   first if it bears our mark, and refuses otherwise.
 //! - `UPDATE_ROLLBACK_FAILED`: the resources that failed count as absent from the template, so that a plan shows them;
 //!   an update first lets the rollback continue.
-//! - Anything in progress is awaited, by reads, too: only then is it known what is true.
+//! - Anything in progress is awaited, by reads, too: only then is it known what is true. It is told at once.
 //! - `CREATE_FAILED`, `ROLLBACK_FAILED`, `DELETE_FAILED`: a failed state, from which only a deletion leads.
 //!
 //! # Secrets
@@ -21,6 +21,7 @@
 
 mod change;
 mod read;
+mod routes;
 mod schema;
 pub(super) mod secrets;
 mod wait;

@@ -1,6 +1,7 @@
 //! What a CloudFormation stack is, as data.
 
 use super::super::tags;
+use super::routes;
 use crate::model::{Attribute, CloudId, Clouds, Deletion, Map, Property, Schema, Shape, TextRule, Value};
 
 pub(in super::super) static SCHEMA: Schema = Schema {
@@ -21,7 +22,8 @@ pub(in super::super) static SCHEMA: Schema = Schema {
         .required()
         .immutable(),
         Property::new("TemplateBody", Shape::Object(TEMPLATE), "The template, as CloudFormation writes it.")
-            .required(),
+            .required()
+            .cautioned(routes::left_behind),
         Property::new(
             "Parameters",
             Shape::Map(&Shape::Text(TextRule::ANY)),

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::Aws;
 use super::super::error::{Explain as _, refusal};
+use super::routes;
 use crate::model::{CloudError, ErrorKind};
 
 /// The first pause between two looks; each further one is longer, up to [`LONGEST`].
@@ -66,14 +67,25 @@ pub(super) fn is_absent(error: &CloudError) -> bool {
         || error.code == "ValidationError" && error.message.contains("does not exist")
 }
 
-/// The stack, once nothing is in progress; `None` if there is none.
+/// The stack, once nothing is in progress, which is told; `None` if there is none.
 pub(super) async fn settled(aws: &Aws, name: &str) -> Result<Option<Stack>, CloudError> {
     let mut pauses = Pauses::new();
+    let mut told = None;
     loop {
         let Some(stack) = describe(aws, name).await? else { return Ok(None) };
         match stack.stack_status() {
             Some(StackStatus::DeleteComplete) => return Ok(None),
-            Some(status) if in_progress(status) => {}
+            Some(status) if in_progress(status) => {
+                // A read may have to wait for as long as somebody else's operation takes: not in silence.
+                if told.as_ref() != Some(status) {
+                    aws.tell(&format!(
+                        "waits for the stack {}: {}",
+                        stack.stack_name().unwrap_or(name),
+                        status.as_str()
+                    ));
+                    told = Some(status.clone());
+                }
+            }
             Some(_) | None => return Ok(Some(stack)),
         }
         pauses.pause("cloudformation:DescribeStacks", &format!("the stack {name}"), PATIENCE).await?;
@@ -222,13 +234,13 @@ async fn failure(aws: &Aws, stack: &Stack, status: Option<&StackStatus>, token: 
         "ROLLBACK_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" => ErrorKind::Invalid,
         _ => ErrorKind::Unknown,
     };
-    CloudError {
-        code: status.to_owned(),
-        ..refusal(
-            "cloudformation:ExecuteChangeSet",
-            kind,
-            format!("the stack {name}: {}", reasons.join("; ")),
-        )
+    let message = format!("the stack {name}: {}", reasons.join("; "));
+    let error =
+        CloudError { code: status.to_owned(), ..refusal("cloudformation:ExecuteChangeSet", kind, message) };
+    let outputs = stack.outputs().iter().filter_map(|output| output.output_value());
+    match routes::refused(&error.message, outputs) {
+        Some(hint) => error.hinting(hint),
+        None => error,
     }
 }
 

@@ -89,11 +89,27 @@ pub(in crate::sandbox::aws) struct Stage {
     pub(in crate::sandbox::aws) deployment: Option<String>,
     pub(in crate::sandbox::aws) description: Option<String>,
     pub(in crate::sandbox::aws) variables: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(in crate::sandbox::aws) default_settings: RouteSettings,
+    /// By route key. They outlast the route, and an update that does not speak of them.
+    #[serde(default)]
+    pub(in crate::sandbox::aws) route_settings: BTreeMap<String, RouteSettings>,
     pub(in crate::sandbox::aws) created: Timestamp,
     pub(in crate::sandbox::aws) updated: Timestamp,
     /// What it serves where it does not deploy by itself: the API as it was when it still did. Without it, nothing.
     #[serde(default)]
     pub(in crate::sandbox::aws) deployed: Option<Deployed>,
+}
+
+/// What a stage says of a route, or of those that it says nothing of. Not played: what only WebSocket APIs know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(in crate::sandbox::aws) struct RouteSettings {
+    detailed_metrics_enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttling_burst_limit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttling_rate_limit: Option<serde_json::Number>,
 }
 
 /// What is deployed of an API.

@@ -235,7 +235,8 @@ pub(in crate::sandbox::aws) fn delete_route(world: &mut World, api: &mut Api, id
     Ok(())
 }
 
-/// Puts a stage.
+/// Puts a stage. The settings of routes that it has already stay beside the new ones, and all of them must have a route
+/// where new ones are given (aws/serverless-application-model#1939, hashicorp/terraform-provider-aws#16094).
 pub(in crate::sandbox::aws) fn put_stage(
     world: &mut World,
     api: &mut Api,
@@ -252,13 +253,22 @@ pub(in crate::sandbox::aws) fn put_stage(
     if new && api.stages.contains_key(name) {
         return Err(Error::new(409, "ConflictException", "Stage already exists"));
     }
+    let before = api.stages.get(name).map(|before| before.route_settings.clone()).unwrap_or_default();
+    let speaks = !stage.route_settings.is_empty();
+    let settings = before.into_iter().chain(stage.route_settings.clone()).collect::<BTreeMap<_, _>>();
+    let lost = settings.keys().find(|key| !api.routes.values().any(|route| route.key == **key));
+    if let Some(key) = lost.filter(|_| speaks) {
+        let message = format!("Unable to find Route by key {key} within the provided RouteSettings");
+        return Err(Error::new(404, "NotFoundException", message));
+    }
     let deployed = match api.stages.get(name) {
         Some(before) if before.auto_deploy => Some(api.to_deploy()),
         Some(before) => before.deployed.clone(),
         None => None,
     };
     let deployed = deployed.filter(|_| !stage.auto_deploy);
-    api.stages.insert(name.clone(), Stage { updated: world.now(), deployed, ..stage.clone() });
+    let put = Stage { updated: world.now(), deployed, route_settings: settings, ..stage.clone() };
+    api.stages.insert(name.clone(), put);
     deploy(world, api);
     Ok(api.stages.get(&stage.name).cloned().unwrap_or(stage))
 }
@@ -274,6 +284,19 @@ pub(in crate::sandbox::aws) fn delete_stage(
     Ok(())
 }
 
+/// Deletes what a stage says of a route.
+pub(in crate::sandbox::aws) fn delete_route_settings(
+    world: &mut World,
+    api: &mut Api,
+    stage: &str,
+    key: &str,
+) -> Result<(), Error> {
+    let found = api.stages.get_mut(stage).ok_or_else(|| absent("Stage", stage))?;
+    found.route_settings.remove(key).ok_or_else(|| absent("Route", key))?;
+    deploy(world, api);
+    Ok(())
+}
+
 /// Keeps a changed API; stages that deploy by themselves get a new deployment.
 fn deploy(world: &mut World, api: &mut Api) {
     let now = world.now();
@@ -286,6 +309,7 @@ fn deploy(world: &mut World, api: &mut Api) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::api::RouteSettings;
     use super::*;
     use crate::sandbox::{Accounts, Clock};
 
@@ -300,6 +324,8 @@ mod tests {
             deployment: None,
             description: None,
             variables: BTreeMap::new(),
+            default_settings: RouteSettings::default(),
+            route_settings: BTreeMap::new(),
             created: jiff::Timestamp::UNIX_EPOCH,
             updated: jiff::Timestamp::UNIX_EPOCH,
             deployed: None,
@@ -321,5 +347,28 @@ mod tests {
         assert_eq!(served(&api), Some(1), "the second is not deployed");
         put_stage(&mut world, &mut api, stage(true), false).unwrap();
         assert_eq!(served(&api), Some(2));
+
+        // What it says of a route it keeps, until that is deleted.
+        let rated = |key: &str| Stage {
+            route_settings: [(key.to_owned(), RouteSettings::default())].into(),
+            ..stage(true)
+        };
+        let kept = |api: &Api| api.stages["s"].route_settings.keys().cloned().collect::<Vec<_>>();
+        let refused = put_stage(&mut world, &mut api, rated("GET /three"), false).unwrap_err();
+        let message = "Unable to find Route by key GET /three within the provided RouteSettings";
+        assert_eq!(
+            (refused.status, refused.code.as_ref(), refused.message.as_str()),
+            (404, "NotFoundException", message)
+        );
+        put_stage(&mut world, &mut api, rated("GET /one"), false).unwrap();
+        put_stage(&mut world, &mut api, stage(true), false).unwrap();
+        let one = api.routes.values().find(|route| route.key == "GET /one").unwrap().id.clone();
+        delete_route(&mut world, &mut api, &one).unwrap();
+        assert_eq!(kept(&api), ["GET /one"]);
+        put_stage(&mut world, &mut api, rated("GET /two"), false).unwrap_err();
+        delete_route_settings(&mut world, &mut api, "s", "GET /one").unwrap();
+        delete_route_settings(&mut world, &mut api, "s", "GET /one").unwrap_err();
+        put_stage(&mut world, &mut api, rated("GET /two"), false).unwrap();
+        assert_eq!(kept(&api), ["GET /two"]);
     }
 }

@@ -54,7 +54,10 @@ fn route(call: &mut Call<'_>) -> Result<Response, Error> {
         }
         (_, ["v2", "apis", id, kind, rest @ ..]) => {
             let api = find(call, id)?;
-            part(call, &method, api, kind, rest)
+            match *kind {
+                "stages" => stage(call, &method, api, rest),
+                kind => part(call, &method, api, kind, rest),
+            }
         }
         _ => Err(nowhere(call)),
     }
@@ -79,7 +82,6 @@ fn part(
             items(api.integrations.values().map(show_integration).collect())
         }
         (&Method::GET, "routes", []) => items(api.routes.values().map(show_route).collect()),
-        (&Method::GET, "stages", []) => items(api.stages.values().map(show_stage).collect()),
         (&Method::GET, "integrations", [id]) => {
             let found = api.integrations.get(*id).ok_or_else(|| absent("Integration", id))?;
             Ok(answer(200, &show_integration(found)))
@@ -87,10 +89,6 @@ fn part(
         (&Method::GET, "routes", [id]) => {
             let found = api.routes.get(*id).ok_or_else(|| absent("Route", id))?;
             Ok(answer(200, &show_route(found)))
-        }
-        (&Method::GET, "stages", [name]) => {
-            let found = api.stages.get(*name).ok_or_else(|| absent("Stage", name))?;
-            Ok(answer(200, &show_stage(found)))
         }
         (&Method::POST, "integrations", []) => {
             let integration = integration(&call.json()?);
@@ -106,7 +104,27 @@ fn part(
             };
             Ok(answer(201, &show_route(&change::put_route(call.world, &mut api, route)?)))
         }
-        (&Method::POST, "stages", []) => {
+        (&Method::DELETE, "integrations", [id]) => {
+            change::delete_integration(call.world, &mut api, id).map(|()| empty(204))
+        }
+        (&Method::DELETE, "routes", [id]) => {
+            change::delete_route(call.world, &mut api, id).map(|()| empty(204))
+        }
+        _ => Err(nowhere(call)),
+    }
+}
+
+fn stage(call: &mut Call<'_>, method: &Method, mut api: Api, rest: &[&str]) -> Result<Response, Error> {
+    match (method, rest) {
+        (&Method::GET, []) => {
+            let all = api.stages.values().map(show_stage).collect::<Vec<_>>();
+            Ok(answer(200, &json!({ "items": all })))
+        }
+        (&Method::GET, [name]) => {
+            let found = api.stages.get(*name).ok_or_else(|| absent("Stage", name))?;
+            Ok(answer(200, &show_stage(found)))
+        }
+        (&Method::POST, []) => {
             let body = call.json()?;
             if !body["deploymentId"].is_null() {
                 return Err(bad(
@@ -119,23 +137,28 @@ fn part(
                 deployment: None,
                 description: text(&body, "description"),
                 variables: texts(&body["stageVariables"]),
+                default_settings: settings(&body["defaultRouteSettings"])?,
+                route_settings: settings(&body["routeSettings"])?,
                 created: call.world.now(),
                 updated: call.world.now(),
                 deployed: None,
             };
             Ok(answer(201, &show_stage(&change::put_stage(call.world, &mut api, stage, true)?)))
         }
-        (&Method::DELETE, "integrations", [id]) => {
-            change::delete_integration(call.world, &mut api, id).map(|()| empty(204))
-        }
-        (&Method::DELETE, "routes", [id]) => {
-            change::delete_route(call.world, &mut api, id).map(|()| empty(204))
-        }
-        (&Method::DELETE, "stages", [name]) => {
-            change::delete_stage(call.world, &mut api, name).map(|()| empty(204))
+        (&Method::DELETE, [name]) => change::delete_stage(call.world, &mut api, name).map(|()| empty(204)),
+        (&Method::DELETE, [name, "routesettings", key]) => {
+            change::delete_route_settings(call.world, &mut api, name, key).map(|()| empty(204))
         }
         _ => Err(nowhere(call)),
     }
+}
+
+/// Settings of routes, or of one; none where nothing is said.
+fn settings<T: Default + serde::de::DeserializeOwned>(json: &Json) -> Result<T, Error> {
+    if json.is_null() {
+        return Ok(T::default());
+    }
+    serde_json::from_value(json.clone()).map_err(|error| bad(error.to_string()))
 }
 
 fn text(body: &Json, name: &str) -> Option<String> {
@@ -238,9 +261,9 @@ fn show_stage(stage: &Stage) -> Json {
     let mut json = json!({
         "autoDeploy": stage.auto_deploy,
         "createdDate": time(stage.created),
-        "defaultRouteSettings": { "detailedMetricsEnabled": false },
+        "defaultRouteSettings": stage.default_settings,
         "lastUpdatedDate": time(stage.updated),
-        "routeSettings": {},
+        "routeSettings": stage.route_settings,
         "stageName": stage.name,
         "stageVariables": stage.variables,
         "tags": {},

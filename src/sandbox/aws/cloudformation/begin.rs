@@ -125,9 +125,10 @@ pub(super) fn update_rollback(world: &mut World, stack: &mut Stack, skipped: &[S
             }
         }
     }
-    // What comes first in an update comes last in its rollback.
+    // It is an update to what was: what is needed comes first, as in any other.
     let of = before.held.iter().filter(|(name, _)| tasks.contains(name));
-    let tasks = backwards(of);
+    let needed = |held: &Held| held.needs.iter().filter(|name| tasks.contains(name)).cloned().collect();
+    let tasks = of.map(|(name, held)| Task::new(name, needed(held))).collect();
     start(world, stack, Phase::UpdateRollback, tasks, leftovers);
     if let Some(run) = &mut stack.run {
         run.skipped = skipped.to_vec();

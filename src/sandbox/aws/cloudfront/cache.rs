@@ -98,14 +98,53 @@ pub(super) fn forget(world: &mut World, distribution: &str, paths: &[String]) {
 /// How long an answer is kept: what it says itself, within the policy's bounds.
 pub(super) fn seconds(behaviour: &Behaviour, headers: &HeaderMap) -> u64 {
     let (least, usual, most) = policies::kept(behaviour).0;
+    match said(headers) {
+        Said::Nothing => usual.clamp(least, most.max(least)),
+        Said::Never => least,
+        Said::Age(seconds) => seconds.clamp(least, most.max(least)),
+    }
+}
+
+/// How long an error is kept, whose rule says `least`. Facts: "How CloudFront processes HTTP 4xx and 5xx status codes from
+/// your origin", which lists the codes, and "Control how long CloudFront caches errors", which names 410 as well.
+pub(super) fn error_seconds(behaviour: &Behaviour, status: u16, headers: &HeaderMap, least: u64) -> u64 {
+    if policies::is_disabled(behaviour) {
+        return 0;
+    }
+    let said = said(headers);
+    let keeps = match status {
+        404 | 410 | 414 | 501 => said != Said::Never,
+        // Whatever the origin says.
+        500 | 502 | 503 | 504 => true,
+        // Only where the origin says so.
+        400 | 403 | 405 | 412 | 415 => matches!(said, Said::Age(_)),
+        _ => false,
+    };
+    let most = policies::kept(behaviour).0.2;
+    match said {
+        _ if !keeps => 0,
+        Said::Age(seconds) => least.max(seconds.min(most)),
+        Said::Nothing | Said::Never => least,
+    }
+}
+
+/// What an answer says of its being kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Never,
+    Age(u64),
+}
+
+fn said(headers: &HeaderMap) -> Said {
     let said =
         headers.get(http::header::CACHE_CONTROL).and_then(|said| said.to_str().ok()).unwrap_or_default();
     let directives = said.split(',').map(|part| part.trim().to_ascii_lowercase()).collect::<Vec<_>>();
     let age = |name: &str| directives.iter().find_map(|part| part.strip_prefix(name)?.parse::<u64>().ok());
     if directives.iter().any(|part| matches!(part.as_str(), "no-store" | "no-cache" | "private")) {
-        return least;
+        return Said::Never;
     }
-    age("s-maxage=").or_else(|| age("max-age=")).unwrap_or(usual).clamp(least, most.max(least))
+    age("s-maxage=").or_else(|| age("max-age=")).map_or(Said::Nothing, Said::Age)
 }
 
 /// Whether a path fits a pattern with `*` and `?`; a pattern may leave its first slash out.
@@ -135,5 +174,38 @@ mod tests {
             ..Behaviour::default()
         };
         assert_eq!(told(&disabled, "max-age=300"), 0);
+    }
+    #[test]
+    fn an_error_is_kept_as_its_code_and_its_origin_say() {
+        let disabled = Behaviour {
+            cache_policy: Some("4135ea2d-6df8-44a3-9df3-4b5a84be39ad".to_owned()),
+            ..Behaviour::default()
+        };
+        let kept = |behaviour: &Behaviour, status: u16, said: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("cache-control", HeaderValue::from_str(said).unwrap());
+            error_seconds(behaviour, status, &headers, 10)
+        };
+        let optimized = Behaviour::default();
+        for (status, plain, forbidden, brief, long) in [
+            (404, 10, 0, 10, 60),
+            (410, 10, 0, 10, 60),
+            (501, 10, 0, 10, 60),
+            (500, 10, 10, 10, 60),
+            (503, 10, 10, 10, 60),
+            (400, 0, 0, 10, 60),
+            (403, 0, 0, 10, 60),
+            (405, 0, 0, 10, 60),
+            (401, 0, 0, 0, 0),
+            (409, 0, 0, 0, 0),
+            (416, 0, 0, 0, 0),
+            (422, 0, 0, 0, 0),
+            (429, 0, 0, 0, 0),
+        ] {
+            let told = ["", "no-store", "max-age=1", "max-age=60"].map(|said| kept(&optimized, status, said));
+            assert_eq!(told, [plain, forbidden, brief, long], "{status}");
+            assert_eq!(kept(&disabled, status, "max-age=60"), 0, "{status}");
+        }
+        assert_eq!(error_seconds(&optimized, 503, &HeaderMap::new(), 0), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Distributions as browsers meet them: `http://dXXXX.cloudfront.localhost:PORT/…`, or the distribution's own names.
 //!
 //! A loopback connection counts as HTTPS: there is no redirect. Absences: compression, ranges, signed URLs, functions at
-//! the edge, origins outside of the sandbox.
+//! the edge, origins outside of the sandbox, an answer that is out of date in place of an origin's failure.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -94,6 +94,7 @@ pub(in super::super) fn handle(
         return fetched;
     }
     let mut told = "Miss from cloudfront";
+    let seconds = lasts(distribution, behaviour, &fetched);
     let response = if fetched.status().as_u16() < 400 {
         fetched
     } else {
@@ -101,7 +102,7 @@ pub(in super::super) fn handle(
         replaced(world, distribution, fetched)
     };
     if *request.method() == Method::GET {
-        keep(world, distribution, behaviour, &key, &path, &response);
+        keep(world, &key, &path, seconds, &response);
     }
     let response = conditional(request.method(), known(request), response);
     finish(world, distribution, behaviour, response, told)
@@ -111,13 +112,14 @@ pub(in super::super) fn handle(
 pub(in super::super) fn pass(world: &mut World, passing: &Passing, response: Response) -> Response {
     let Some(distribution) = world.get::<Distribution>(&passing.distribution) else { return response };
     let behaviour = behaviour(&distribution, &passing.path);
+    let seconds = lasts(&distribution, behaviour, &response);
     let (response, told) = if response.status().as_u16() < 400 {
         (response, "Miss from cloudfront")
     } else {
         (replaced(world, &distribution, response), "Error from cloudfront")
     };
     if let Some(key) = &passing.key {
-        keep(world, &distribution, behaviour, key, &passing.path, &response);
+        keep(world, key, &passing.path, seconds, &response);
     }
     let response = conditional(&passing.method, passing.known.as_deref(), response);
     finish(world, &distribution, behaviour, response, told)
@@ -203,25 +205,19 @@ fn replaced(world: &mut World, distribution: &Distribution, response: Response) 
     shown
 }
 
-fn keep(
-    world: &mut World,
-    distribution: &Distribution,
-    behaviour: &Behaviour,
-    key: &str,
-    path: &str,
-    response: &Response,
-) {
-    let status = response.status().as_u16();
-    let rule = distribution.config.error_responses.iter().find(|rule| {
-        rule.code == status || rule.page.as_ref().is_some_and(|(_, shown)| *shown == status && status >= 400)
-    });
-    let seconds = if status >= 400 {
-        rule.map_or(10, |rule| rule.ttl_s)
-    } else {
-        cache::seconds(behaviour, response.headers())
-    };
+/// How many seconds an origin's answer is kept; that of an error is, whatever page is shown for it.
+fn lasts(distribution: &Distribution, behaviour: &Behaviour, answer: &Response) -> u64 {
+    let status = answer.status().as_u16();
+    if status < 400 {
+        return cache::seconds(behaviour, answer.headers());
+    }
+    let rule = distribution.config.error_responses.iter().find(|rule| rule.code == status);
+    cache::error_seconds(behaviour, status, answer.headers(), rule.map_or(10, |rule| rule.ttl_s))
+}
+
+fn keep(world: &mut World, key: &str, path: &str, seconds: u64, response: &Response) {
     // A part, or the word that the viewer has it already, is no answer for others.
-    if seconds > 0 && !matches!(status, 206 | 304) {
+    if seconds > 0 && !matches!(response.status().as_u16(), 206 | 304) {
         cache::put(world, key, Kept::new(world.now(), seconds, path, response), response.body());
     }
 }

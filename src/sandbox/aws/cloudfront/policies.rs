@@ -145,6 +145,12 @@ pub(super) fn kept(behaviour: &Behaviour) -> ((u64, u64, u64), bool) {
     (policy.ttl_s, policy.query)
 }
 
+/// Whether a behaviour has a cache policy that keeps nothing, errors neither: "Note: If you're using the CachingDisabled
+/// managed cache policy, CloudFront won't cache these status codes or custom error pages."
+pub(super) fn is_disabled(behaviour: &Behaviour) -> bool {
+    behaviour.cache_policy.is_some() && kept(behaviour).0.2 == 0
+}
+
 /// The cookies and header fields that count for the cache, as one text; empty where none does.
 pub(super) fn counted(behaviour: &Behaviour, fields: &HeaderMap) -> String {
     let mut told = Told { query: false, cookies: false, headers: Vec::new() };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::apigateway::api::{self, Api, Cors, Integration, Route, Stage};
+use super::super::super::apigateway::api::{self, Api, Cors, Integration, Route, RouteSettings, Stage};
 use super::super::super::apigateway::change::{self, Wanted};
 use super::super::super::error::Error;
 use super::super::kind::{Failure, Kind, Made, Place, Property, Shape};
@@ -120,7 +121,9 @@ fn parent(place: &Place<'_>, properties: &Json) -> Result<Api, Failure> {
     find(place, properties["ApiId"].as_str().unwrap_or_default())
 }
 
-fn wanted(place: &Place<'_>, properties: &Json) -> Result<Wanted, Failure> {
+/// What a template writes with a capital, as API Gateway writes it.
+fn lower<T: DeserializeOwned>(json: &Json) -> Result<Option<T>, Failure> {
+    let Some(map) = json.as_object() else { return Ok(None) };
     let lower = |name: &str| {
         let mut letters = name.chars();
         letters
@@ -128,14 +131,13 @@ fn wanted(place: &Place<'_>, properties: &Json) -> Result<Wanted, Failure> {
             .map(|first| first.to_lowercase().chain(letters).collect::<String>())
             .unwrap_or_default()
     };
-    let cors = match properties["CorsConfiguration"].as_object() {
-        None => None,
-        Some(map) => {
-            let map = map.iter().map(|(name, value)| (lower(name), value.clone())).collect::<Map<_, _>>();
-            let cors = serde_json::from_value::<Cors>(Json::Object(map));
-            Some(cors.map_err(|error| Failure { code: "InvalidRequest", message: error.to_string() })?)
-        }
-    };
+    let map = map.iter().map(|(name, value)| (lower(name), value.clone())).collect::<Map<_, _>>();
+    let read = serde_json::from_value(Json::Object(map));
+    read.map(Some).map_err(|error| Failure { code: "InvalidRequest", message: error.to_string() })
+}
+
+fn wanted(place: &Place<'_>, properties: &Json) -> Result<Wanted, Failure> {
+    let cors = lower::<Cors>(&properties["CorsConfiguration"])?;
     Ok(Wanted {
         name: text(properties, "Name").unwrap_or_default(),
         protocol: text(properties, "ProtocolType").unwrap_or_default(),
@@ -201,12 +203,18 @@ fn put_stage(place: &mut Place<'_>, properties: &Json, new: bool) -> Result<Made
     let variables = properties["StageVariables"].as_object().into_iter().flatten();
     let variables =
         variables.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
+    let mut route_settings = BTreeMap::new();
+    for (key, settings) in properties["RouteSettings"].as_object().into_iter().flatten() {
+        route_settings.insert(key.clone(), lower::<RouteSettings>(settings)?.unwrap_or_default());
+    }
     let stage = Stage {
         name,
         auto_deploy: properties["AutoDeploy"] == json!(true),
         deployment,
         description: text(properties, "Description"),
         variables: variables.collect::<BTreeMap<_, _>>(),
+        default_settings: lower(&properties["DefaultRouteSettings"])?.unwrap_or_default(),
+        route_settings,
         created,
         updated: place.world.now(),
         deployed: None,
