@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use analyze_image::{AnalyzeError, Analyzer};
+use analyze_image::{AnalyzeError, Analyzer, Turn};
 use serde_json::{Value, json};
 use shared::call::Patience;
 use shared::stub::{Bootstrap, CANARIES, Fault, Stub};
@@ -38,6 +39,8 @@ fn event(key: &str, etag: &str, sequencer: &str) -> Value {
 struct Road {
     stub: Stub,
     analyzer: Analyzer,
+    /// Invocations so far: each has a request id of its own.
+    turns: AtomicU32,
 }
 
 impl Road {
@@ -52,7 +55,7 @@ impl Road {
             longest_pause: Duration::from_millis(10),
         };
         let analyzer = Analyzer::from_variables(&|name| variables.get(name).cloned(), patience).unwrap();
-        Self { stub, analyzer }
+        Self { stub, analyzer, turns: AtomicU32::new(0) }
     }
 
     fn store(&self, etag: &str, bytes: Vec<u8>) {
@@ -60,8 +63,14 @@ impl Road {
         self.stub.world(|world| world.objects.insert(format!("pictures/uploads/{ID}"), object));
     }
 
+    async fn invoke(&self, request_id: &str, event: Value) -> Result<Value, AnalyzeError> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        self.analyzer.handle(event, Turn { request_id, deadline }).await
+    }
+
     async fn tell(&self, event: Value) -> Result<(), AnalyzeError> {
-        self.analyzer.handle(event, tokio::time::Instant::now() + Duration::from_secs(10)).await
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        self.invoke(&format!("r{turn}"), event).await.map(|_| ())
     }
 
     async fn arrive(&self, etag: &str, sequencer: &str) -> Result<(), AnalyzeError> {
@@ -123,13 +132,81 @@ async fn an_older_event_does_not_undo_a_newer_one() {
 }
 
 #[tokio::test]
-async fn two_at_once_leave_one_document() {
+async fn of_many_at_once_one_asks_the_service() {
     let road = Road::new(|_| {}).await;
     road.store("e1", png(64, 64));
-    let (first, second) = tokio::join!(road.arrive("e1", "01"), road.arrive("e1", "01"));
-    first.unwrap();
-    second.unwrap();
-    assert_eq!(road.stub.world(|world| world.documents[ID].1), 1, "it was written twice");
+    for outcome in futures_util::future::join_all((0..30).map(|_| road.arrive("e1", "01"))).await {
+        outcome.unwrap();
+    }
+    assert_eq!(road.stub.seen("/vision/").len(), 1, "more than one was paid for");
+    assert_eq!(road.field("/status/stringValue"), "done");
+    assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "a claim and an outcome");
+}
+
+#[tokio::test]
+async fn a_claim_outlives_its_invocation_until_it_is_repeated_or_lapses() {
+    for repeated in [true, false] {
+        let road = Road::new(|_| {}).await;
+        road.store("e1", png(64, 64));
+        let event = || event(&format!("uploads/{ID}"), "e1", "01");
+        road.stub.fault("/vision/", Fault::Hang);
+        let dies = road.invoke("first", event());
+        let seen = async {
+            while road.stub.seen("/vision/").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = dies => panic!("{ended:?}"),
+            () = seen => {}
+        }
+        assert_eq!(road.field("/status/stringValue"), "looking");
+        // Another event finds somebody at it, and is done.
+        road.invoke("second", event()).await.unwrap();
+        assert_eq!(road.field("/by/stringValue"), "first");
+        let by = if repeated {
+            "first"
+        } else {
+            road.stub.world(|world| {
+                let (claim, _) = world.documents.get_mut(ID).unwrap();
+                claim["lapsesAt"]["timestampValue"] = json!("2026-01-01T00:00:00Z");
+            });
+            "third"
+        };
+        road.invoke(by, event()).await.unwrap();
+        assert_eq!(road.field("/status/stringValue"), "done", "{by}");
+        assert_eq!(
+            (road.field("/looks/integerValue"), road.field("/tries/integerValue")),
+            (json!("1"), json!("2"))
+        );
+        assert_eq!(road.stub.seen("/vision/").len(), 2, "{by}");
+    }
+}
+
+#[tokio::test]
+async fn a_result_is_kept_though_its_claim_was_taken_over() {
+    let road = Road::new(|_| {}).await;
+    road.store("e1", png(64, 64));
+    let event = || event(&format!("uploads/{ID}"), "e1", "01");
+    // The first is slow, not dead, when its claim lapses; whoever takes it over is slower.
+    road.stub.fault("/vision/", Fault::Hang);
+    road.stub.fault("/vision/", Fault::Status(429, Some(1)));
+    let first = async {
+        road.invoke("first", event()).await.unwrap();
+        assert_eq!(road.field("/status/stringValue"), "done", "it was paid for, and nobody is told");
+    };
+    let second = async {
+        while road.stub.seen("/vision/").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        road.stub.world(|world| {
+            let (claim, _) = world.documents.get_mut(ID).unwrap();
+            claim["lapsesAt"]["timestampValue"] = json!("2026-01-01T00:00:00Z");
+        });
+        road.invoke("second", event()).await.unwrap();
+    };
+    tokio::join!(first, second);
+    assert_eq!(road.stub.world(|world| world.documents[ID].1), 3, "two claims and one outcome");
 }
 
 #[tokio::test]
@@ -174,8 +251,6 @@ async fn what_is_the_pictures_fault_is_written_down_and_not_retried() {
 async fn what_is_our_fault_is_an_error_that_is_told_until_a_later_try_succeeds() {
     for (status, body) in [
         (400, json!({ "error": { "code": "InvalidArgument", "message": "no such feature" } })),
-        (401, json!({ "error": { "code": "401", "message": "the key was rotated" } })),
-        (403, json!({ "error": { "code": "403", "message": "out of call volume quota" } })),
         (404, json!({ "error": { "code": "404", "message": "no such resource" } })),
         (429, json!({ "error": { "code": "429", "message": "too many" } })),
         (200, json!({ "unexpected": true })),
@@ -196,6 +271,81 @@ async fn what_is_our_fault_is_an_error_that_is_told_until_a_later_try_succeeds()
         assert_eq!(road.field("/status/stringValue"), "done", "{status}");
         assert_eq!(road.field("/looks/integerValue"), "1", "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_let_us_in_is_asked_once() {
+    for (status, message) in [
+        (401, "Access denied due to invalid subscription key or wrong API endpoint."),
+        (403, "Out of call volume quota. Quota will be replenished in 12.03:04:05."),
+    ] {
+        let road = Road::new(|_| {}).await;
+        road.store("e1", png(64, 64));
+        let body = json!({ "error": { "code": status.to_string(), "message": message } });
+        road.stub.world(|world| world.vision = (status, body));
+        for _ in 0..3 {
+            // That is no error of the invocation: Lambda does not try again.
+            road.arrive("e1", "01").await.unwrap();
+        }
+        assert_eq!(road.field("/status/stringValue"), "failed", "{status}");
+        assert_eq!(road.code(), "out-of-service", "{status}");
+        assert_eq!(road.stub.seen("/vision/").len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_the_service_gives_nothing_for_is_tried_so_often_at_most() {
+    let road = Road::new(|_| {}).await;
+    road.store("e1", png(64, 64));
+    road.stub.world(|world| world.vision = (404, json!({ "error": { "code": "404", "message": "x" } })));
+    for _ in 0..4 {
+        let all = futures_util::future::join_all((0..8).map(|_| road.arrive("e1", "01"))).await;
+        assert!(all.iter().all(|one| matches!(one, Ok(()) | Err(AnalyzeError::Vision { .. }))), "{all:?}");
+    }
+    assert_eq!(road.stub.seen("/vision/").len(), 3);
+    assert_eq!(road.code(), "unavailable");
+}
+
+#[tokio::test]
+async fn the_probe_asks_every_cloud_and_writes_nothing() {
+    let road = Road::new(|_| {}).await;
+    let probe = async |road: &Road| road.invoke("r", json!({ "probe": true })).await;
+    assert_eq!(probe(&road).await.unwrap(), json!({ "ok": true }));
+    for part in ["/pictures/", "/v1/token", ":generateAccessToken", "/documents/", "/vision/"] {
+        assert!(!road.stub.seen(part).is_empty(), "{part} was not asked");
+    }
+    assert!(road.stub.world(|world| world.documents.is_empty()));
+
+    let spoilt: [(&str, Fault, &str); 4] = [
+        ("/pictures/", Fault::Status(403, None), "S3 refused: 403"),
+        (":generateAccessToken", Fault::Status(403, None), "Google's IAM Credentials refused: 403"),
+        ("/documents/", Fault::Status(403, None), "Firestore refused: 403"),
+        ("/vision/", Fault::Status(404, None), "Computer Vision refused: 404"),
+    ];
+    for (part, fault, told) in spoilt {
+        let road = Road::new(|_| {}).await;
+        road.stub.fault(part, fault);
+        let error = probe(&road).await.unwrap_err().to_string();
+        assert!(error.starts_with("not ready: ") && error.contains(told), "{part}: {error}");
+    }
+    // All at once.
+    road.stub.world(|world| (world.vision_key, world.no_database) = ("another".to_owned(), true));
+    let error = probe(&road).await.unwrap_err().to_string();
+    assert!(error.contains("does not exist") && error.contains("Computer Vision refused: 401"), "{error}");
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up_does_not_stop_a_release() {
+    let road = Road::new(|_| {}).await;
+    let says = |status: u16, message: &str| {
+        let body = json!({ "error": { "code": status.to_string(), "message": message } });
+        road.stub.world(|world| (world.vision_refuses_all, world.vision) = (true, (status, body)));
+    };
+    says(403, "Out of call volume quota. Quota will be replenished in 12.03:04:05.");
+    road.invoke("r", json!({ "probe": true })).await.unwrap();
+    says(403, "Public access is disabled. Please configure private endpoint.");
+    let error = road.invoke("r", json!({ "probe": true })).await.unwrap_err().to_string();
+    assert!(error.contains("Public access is disabled"), "{error}");
 }
 
 #[tokio::test]
@@ -244,7 +394,7 @@ async fn every_passing_fault_of_every_cloud_is_survived() {
             road.stub.fault(part, fault.clone());
             road.arrive("e1", "01").await.unwrap_or_else(|error| panic!("{part} {fault:?}: {error}"));
             assert_eq!(road.field("/status/stringValue"), "done", "{part} {fault:?}");
-            assert_eq!(road.stub.world(|world| world.documents[ID].1), 1, "{part} {fault:?}");
+            assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "{part} {fault:?}");
         }
     }
 }
@@ -252,16 +402,25 @@ async fn every_passing_fault_of_every_cloud_is_survived() {
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_not_repeated() {
     for fault in [Fault::AppliedThen(500), Fault::Truncated] {
-        let road = Road::new(|_| {}).await;
-        road.store("e1", png(64, 64));
-        // The first call to the documents is the read, which is fine; the write is the second.
-        road.stub.fault("/documents/", Fault::Status(404, None));
-        road.stub.fault("/documents/", fault.clone());
-        road.arrive("e1", "01").await.unwrap();
-        assert_eq!(road.stub.world(|world| world.documents[ID].1), 1, "{fault:?}");
-        let methods: Vec<String> =
-            road.stub.seen("/documents/").into_iter().map(|seen| seen.method).collect();
-        assert_eq!(methods, ["GET", "PATCH", "PATCH", "GET"], "{fault:?}");
+        for (fine, methods) in [
+            // The claim's answer is lost, then the outcome's.
+            (1, ["GET", "PATCH", "PATCH", "GET", "PATCH"]),
+            (2, ["GET", "PATCH", "PATCH", "PATCH", "GET"]),
+        ] {
+            let road = Road::new(|_| {}).await;
+            road.store("e1", png(64, 64));
+            for _ in 0..fine {
+                road.stub.fault("/documents/", Fault::None);
+            }
+            road.stub.fault("/documents/", fault.clone());
+            road.arrive("e1", "01").await.unwrap();
+            assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "{fault:?}");
+            let seen: Vec<String> =
+                road.stub.seen("/documents/").into_iter().map(|seen| seen.method).collect();
+            assert_eq!(seen, methods, "{fault:?}");
+            assert_eq!(road.field("/status/stringValue"), "done");
+            assert_eq!(road.stub.seen("/vision/").len(), 1);
+        }
     }
 }
 
@@ -318,7 +477,9 @@ async fn a_rotated_key_is_read_anew() {
     // A wrong key that stays wrong is an error, not a loop.
     road.stub.world(|world| world.vision_key = "third".to_owned());
     road.store("e3", png(64, 64));
-    assert!(road.arrive("e3", "03").await.is_err());
+    let before = road.stub.seen("/vision/").len();
+    road.arrive("e3", "03").await.unwrap();
+    assert_eq!((road.code(), road.stub.seen("/vision/").len()), (json!("out-of-service"), before + 1));
 }
 
 #[tokio::test]
@@ -341,11 +502,18 @@ async fn the_bootstrap_works_and_logs_no_secret() {
     road.stub.invoke(event(&format!("uploads/{ID}"), "e1", "01")).await.unwrap();
     assert_eq!(road.field("/status/stringValue"), "done");
     // An error is told to Lambda, which then tries again; and the program lives on.
-    road.stub.world(|world| world.vision_key = "another".to_owned());
+    road.stub.world(|world| world.vision = (404, json!({ "error": { "code": "404", "message": "x" } })));
     road.store("e2", png(64, 64));
     let error = road.stub.invoke(event(&format!("uploads/{ID}"), "e2", "02")).await.unwrap_err();
     assert_eq!(error["errorType"], "Vision");
     assert!(road.stub.invoke(json!({ "Records": 7 })).await.is_err());
+    assert_eq!(road.stub.invoke(json!({ "probe": true })).await.unwrap(), json!({ "ok": true }));
+    road.stub.world(|world| world.vision_key = "another".to_owned());
+    let unready = road.stub.invoke(json!({ "probe": true })).await.unwrap_err();
+    assert_eq!(unready["errorType"], "Probe");
+    // That the key is not taken is no error for Lambda, and one in the log.
+    road.store("e3", png(64, 64));
+    road.stub.invoke(event(&format!("uploads/{ID}"), "e3", "03")).await.unwrap();
     road.stub.invoke(event(&format!("uploads/{ID}"), "e1", "01")).await.unwrap();
 
     let log = bootstrap.end().unwrap();
@@ -354,7 +522,11 @@ async fn the_bootstrap_works_and_logs_no_secret() {
         lines.iter().any(|line| line["message"] == "the analysis is written" && line["id"] == ID),
         "{log}"
     );
-    assert!(lines.iter().any(|line| line["level"] == "ERROR"), "{log}");
+    let shut = |line: &Value| {
+        line["level"] == "ERROR"
+            && line["message"].as_str().is_some_and(|said| said.contains("does not let us in"))
+    };
+    assert!(lines.iter().any(shut), "{log}");
     assert!(log.contains("8476a536-e9f4-11e8-9739-2dfe598c3fcd"), "no request id: {log}");
     for canary in CANARIES {
         assert!(!log.contains(canary), "the log shows {canary}");
