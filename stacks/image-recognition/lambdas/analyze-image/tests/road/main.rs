@@ -1,6 +1,9 @@
 //! From an event of S3 to the document, over clouds that are played on this machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod claims;
+mod probe;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -132,84 +135,6 @@ async fn an_older_event_does_not_undo_a_newer_one() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_asks_the_service() {
-    let road = Road::new(|_| {}).await;
-    road.store("e1", png(64, 64));
-    for outcome in futures_util::future::join_all((0..30).map(|_| road.arrive("e1", "01"))).await {
-        outcome.unwrap();
-    }
-    assert_eq!(road.stub.seen("/vision/").len(), 1, "more than one was paid for");
-    assert_eq!(road.field("/status/stringValue"), "done");
-    assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "a claim and an outcome");
-}
-
-#[tokio::test]
-async fn a_claim_outlives_its_invocation_until_it_is_repeated_or_lapses() {
-    for repeated in [true, false] {
-        let road = Road::new(|_| {}).await;
-        road.store("e1", png(64, 64));
-        let event = || event(&format!("uploads/{ID}"), "e1", "01");
-        road.stub.fault("/vision/", Fault::Hang);
-        let dies = road.invoke("first", event());
-        let seen = async {
-            while road.stub.seen("/vision/").is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            ended = dies => panic!("{ended:?}"),
-            () = seen => {}
-        }
-        assert_eq!(road.field("/status/stringValue"), "looking");
-        // Another event finds somebody at it, and is done.
-        road.invoke("second", event()).await.unwrap();
-        assert_eq!(road.field("/by/stringValue"), "first");
-        let by = if repeated {
-            "first"
-        } else {
-            road.stub.world(|world| {
-                let (claim, _) = world.documents.get_mut(ID).unwrap();
-                claim["lapsesAt"]["timestampValue"] = json!("2026-01-01T00:00:00Z");
-            });
-            "third"
-        };
-        road.invoke(by, event()).await.unwrap();
-        assert_eq!(road.field("/status/stringValue"), "done", "{by}");
-        assert_eq!(
-            (road.field("/looks/integerValue"), road.field("/tries/integerValue")),
-            (json!("1"), json!("2"))
-        );
-        assert_eq!(road.stub.seen("/vision/").len(), 2, "{by}");
-    }
-}
-
-#[tokio::test]
-async fn a_result_is_kept_though_its_claim_was_taken_over() {
-    let road = Road::new(|_| {}).await;
-    road.store("e1", png(64, 64));
-    let event = || event(&format!("uploads/{ID}"), "e1", "01");
-    // The first is slow, not dead, when its claim lapses; whoever takes it over is slower.
-    road.stub.fault("/vision/", Fault::Hang);
-    road.stub.fault("/vision/", Fault::Status(429, Some(1)));
-    let first = async {
-        road.invoke("first", event()).await.unwrap();
-        assert_eq!(road.field("/status/stringValue"), "done", "it was paid for, and nobody is told");
-    };
-    let second = async {
-        while road.stub.seen("/vision/").is_empty() {
-            tokio::task::yield_now().await;
-        }
-        road.stub.world(|world| {
-            let (claim, _) = world.documents.get_mut(ID).unwrap();
-            claim["lapsesAt"]["timestampValue"] = json!("2026-01-01T00:00:00Z");
-        });
-        road.invoke("second", event()).await.unwrap();
-    };
-    tokio::join!(first, second);
-    assert_eq!(road.stub.world(|world| world.documents[ID].1), 3, "two claims and one outcome");
-}
-
-#[tokio::test]
 async fn what_is_the_pictures_fault_is_written_down_and_not_retried() {
     let mut large = png(64, 64);
     large.resize(5 * 1024 * 1024, 0);
@@ -294,73 +219,6 @@ async fn a_service_that_does_not_let_us_in_is_asked_once() {
 }
 
 #[tokio::test]
-async fn a_picture_that_the_service_gives_nothing_for_is_tried_so_often_at_most() {
-    let road = Road::new(|_| {}).await;
-    road.store("e1", png(64, 64));
-    road.stub.world(|world| world.vision = (404, json!({ "error": { "code": "404", "message": "x" } })));
-    for _ in 0..4 {
-        let all = futures_util::future::join_all((0..8).map(|_| road.arrive("e1", "01"))).await;
-        assert!(all.iter().all(|one| matches!(one, Ok(()) | Err(AnalyzeError::Vision { .. }))), "{all:?}");
-    }
-    assert_eq!(road.stub.seen("/vision/").len(), 3);
-    assert_eq!(road.code(), "unavailable");
-}
-
-#[tokio::test]
-async fn the_probe_asks_every_cloud_and_writes_nothing() {
-    let road = Road::new(|_| {}).await;
-    let probe = async |road: &Road| road.invoke("r", json!({ "probe": true })).await;
-    assert_eq!(probe(&road).await.unwrap(), json!({ "ok": true }));
-    for part in ["/pictures/", "/v1/token", ":generateAccessToken", "/documents/", "/vision/"] {
-        assert!(!road.stub.seen(part).is_empty(), "{part} was not asked");
-    }
-    assert!(road.stub.world(|world| world.documents.is_empty()));
-
-    let spoilt: [(&str, Fault, &str); 4] = [
-        ("/pictures/", Fault::Status(403, None), "S3 refused: 403"),
-        (":generateAccessToken", Fault::Status(403, None), "Google's IAM Credentials refused: 403"),
-        ("/documents/", Fault::Status(403, None), "Firestore refused: 403"),
-        ("/vision/", Fault::Status(404, None), "Computer Vision refused: 404"),
-    ];
-    for (part, fault, told) in spoilt {
-        let road = Road::new(|_| {}).await;
-        road.stub.fault(part, fault);
-        let error = probe(&road).await.unwrap_err().to_string();
-        assert!(error.starts_with("not ready: ") && error.contains(told), "{part}: {error}");
-    }
-    // All at once.
-    road.stub.world(|world| (world.vision_key, world.no_database) = ("another".to_owned(), true));
-    let error = probe(&road).await.unwrap_err().to_string();
-    assert!(error.contains("does not exist") && error.contains("Computer Vision refused: 401"), "{error}");
-}
-
-#[tokio::test]
-async fn a_quota_that_is_used_up_does_not_stop_a_release() {
-    let road = Road::new(|_| {}).await;
-    let says = |status: u16, message: &str| {
-        let body = json!({ "error": { "code": status.to_string(), "message": message } });
-        road.stub.world(|world| (world.vision_refuses_all, world.vision) = (true, (status, body)));
-    };
-    says(403, "Out of call volume quota. Quota will be replenished in 12.03:04:05.");
-    road.invoke("r", json!({ "probe": true })).await.unwrap();
-    says(403, "Public access is disabled. Please configure private endpoint.");
-    let error = road.invoke("r", json!({ "probe": true })).await.unwrap_err().to_string();
-    assert!(error.contains("Public access is disabled"), "{error}");
-}
-
-#[tokio::test]
-async fn a_form_that_is_used_again_and_again_does_not_use_up_the_service() {
-    let road = Road::new(|_| {}).await;
-    for number in 1..=9 {
-        let etag = format!("e{number}");
-        road.store(&etag, png(64, 64));
-        road.arrive(&etag, &format!("0{number}")).await.unwrap();
-    }
-    assert_eq!(road.stub.seen("/vision/").len(), 3);
-    assert_eq!(road.field("/etag/stringValue"), "e3");
-}
-
-#[tokio::test]
 async fn a_database_that_is_not_there_is_no_missing_document() {
     let road = Road::new(|_| {}).await;
     road.store("e1", png(64, 64));
@@ -395,31 +253,6 @@ async fn every_passing_fault_of_every_cloud_is_survived() {
             road.arrive("e1", "01").await.unwrap_or_else(|error| panic!("{part} {fault:?}: {error}"));
             assert_eq!(road.field("/status/stringValue"), "done", "{part} {fault:?}");
             assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "{part} {fault:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_write_whose_answer_is_lost_is_not_repeated() {
-    for fault in [Fault::AppliedThen(500), Fault::Truncated] {
-        for (fine, methods) in [
-            // The claim's answer is lost, then the outcome's.
-            (1, ["GET", "PATCH", "PATCH", "GET", "PATCH"]),
-            (2, ["GET", "PATCH", "PATCH", "PATCH", "GET"]),
-        ] {
-            let road = Road::new(|_| {}).await;
-            road.store("e1", png(64, 64));
-            for _ in 0..fine {
-                road.stub.fault("/documents/", Fault::None);
-            }
-            road.stub.fault("/documents/", fault.clone());
-            road.arrive("e1", "01").await.unwrap();
-            assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "{fault:?}");
-            let seen: Vec<String> =
-                road.stub.seen("/documents/").into_iter().map(|seen| seen.method).collect();
-            assert_eq!(seen, methods, "{fault:?}");
-            assert_eq!(road.field("/status/stringValue"), "done");
-            assert_eq!(road.stub.seen("/vision/").len(), 1);
         }
     }
 }
