@@ -203,7 +203,8 @@ impl From<StoreError> for Failure {
             StoreError::Newer { .. } => (Exit::Invalid, "use the newer mcm; the file is left as it is"),
             StoreError::OtherStack { .. } => (
                 Exit::Invalid,
-                "one folder holds one stack: give back the stack's name, or move the file into a folder of its own",
+                "one place holds one stack, and each copy of a stack is one: give back the stack's name (or the variable in it), \
+                 or give this one a `backend:` or a folder of its own",
             ),
         };
         let mut diagnostic = Diagnostic::error(error.to_string()).hint(hint);

@@ -2,6 +2,7 @@
 //! `invoke` calls what everyone calls: the version that was released. `logs` shows what they have logged (`super::logs`).
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -18,6 +19,21 @@ use crate::provider::{Router, is_loopback};
 use crate::store::Store;
 use crate::ui;
 use crate::ui::build::Progress;
+
+/// How variables begin that are for mcm and for the clouds' clients, managed identities and a pipeline's identity included.
+const WITHHELD: [&str; 11] = [
+    "MCM_",
+    "AWS_",
+    "GOOGLE_",
+    "GCLOUD_",
+    "CLOUDSDK_",
+    "AZURE_",
+    "ARM_",
+    "IDENTITY_",
+    "MSI_",
+    "ACTIONS_ID_TOKEN_",
+    "IMDS_",
+];
 
 /// Build and call the Rust functions of a stack, and see what they log
 #[derive(Args, Debug)]
@@ -250,6 +266,7 @@ fn settings(workspace: &Workspace, stack: &Stack) -> Settings {
         store: workspace.functions_folder(),
         purpose: purpose(workspace.sandbox, endpoint.as_deref()),
         search_path: variable("PATH"),
+        withheld: std::env::vars_os().map(|(name, _)| name).filter(|name| is_ours(name)).collect(),
         cargo_home: variable("CARGO_HOME").map(PathBuf::from).or_else(home),
         flags: Flags::of(
             std::env::vars_os()
@@ -257,6 +274,14 @@ fn settings(workspace: &Workspace, stack: &Stack) -> Settings {
         ),
         time_limit: lambda::TIME_LIMIT,
     }
+}
+
+/// Whether a variable of the environment is meant for mcm or for a cloud's client. A build runs other people's programs
+/// (build scripts, macros): a plan of what somebody else proposes must not hand them credentials.
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    // How a cryptographic library is built, and no credential.
+    !name.starts_with("AWS_LC_") && WITHHELD.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A build that failed: what, in cargo's own words, and what to do.

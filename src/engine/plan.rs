@@ -60,6 +60,7 @@ pub fn plan(
         Mode::Apply | Mode::Destroy => order(&changes, stack, state, catalogue, request.now),
     };
     let mut warnings = warnings(&steps);
+    warnings.extend(taken_over(&facts, &selection, request.mode));
     if request.mode == Mode::Destroy {
         warnings.extend(left_behind(&facts, &selection));
     }
@@ -314,6 +315,32 @@ fn unrecorded<'f>(
         decide::standing_mark(facts.stack, &resource.address, Some(live))?;
         Some((resource, live))
     })
+}
+
+/// That objects are taken over by their marks alone: of a state that was lost, or of another copy of the stack.
+fn taken_over(facts: &Facts<'_>, selection: &Selection, mode: Mode) -> Option<Diagnostic> {
+    let strays = unrecorded(facts, selection).filter(|(_, live)| !is_let_go(facts.state, live));
+    let addresses: Vec<&str> = strays.map(|(resource, _)| resource.address.as_str()).collect();
+    let (first, more) = addresses.split_first()?;
+    let end = match mode {
+        Mode::Apply => "taken over",
+        Mode::Destroy => "destroyed",
+        Mode::RefreshOnly => return None,
+    };
+    let (who, bears) = match more.len() {
+        0 => ((*first).to_owned(), "bears"),
+        more => (format!("{first} and {more} more"), "bear"),
+    };
+    let summary =
+        format!("{who} {bears} this stack's mark, unknown to the state at hand: {end} by the mark alone");
+    Some(
+        Diagnostic::warning(summary)
+            .detail("that is right where the state was lost; where a copy of the stack has another one, it loses its objects")
+            .hint(format!(
+                "each copy needs a name of its own, such as `stack: {}-${{var.copy}}`",
+                facts.stack.name
+            )),
+    )
 }
 
 /// What a destroy leaves in place, though it bears the stack's mark.

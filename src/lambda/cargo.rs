@@ -100,6 +100,9 @@ fn cargo(settings: &Settings) -> Command {
     if let Some(path) = &settings.search_path {
         command.env("PATH", path);
     }
+    for name in &settings.withheld {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

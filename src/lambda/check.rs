@@ -12,6 +12,9 @@ const NAME: usize = 64;
 /// How long CloudWatch can keep a log, in days.
 const RETENTIONS: [i64; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+/// Lambda's bound on the names and values of a function's environment together, in bytes.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const ENVIRONMENT: usize = 4096;
 /// Environment variables that Lambda sets itself.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const RESERVED: [&str; 18] = [
@@ -64,6 +67,14 @@ pub(super) fn check(functions: &[Function], stack: &Stack) -> Vec<Diagnostic> {
         one.events(&mut routes);
     }
     wrong
+}
+
+/// The bytes of a text as far as it is known.
+fn known_size(value: &Value) -> usize {
+    match value {
+        Value::Secret(secret) => secret.expose().len(),
+        value => value.as_text().map_or(0, str::len),
+    }
 }
 
 /// One function being checked.
@@ -128,6 +139,14 @@ impl One<'_> {
     fn environment(&mut self, parameters: &mut BTreeMap<String, String>) {
         let section = |name: &str| self.function.options.get(name).and_then(Value::as_map);
         let (plain, secret) = (section("environment"), section("secrets"));
+        let entries = plain.into_iter().chain(secret).flatten();
+        let size: usize = entries.map(|(name, value)| name.len() + known_size(value)).sum();
+        if size > ENVIRONMENT {
+            self.tell(
+                format!("the environment of the function `{}` has {size} bytes", self.function.name),
+                format!("Lambda takes {ENVIRONMENT}, names and values: put what is long into `files`"),
+            );
+        }
         let names = |map: Option<&Map>| map.into_iter().flat_map(Map::keys).cloned().collect::<Vec<_>>();
         let (plain, secret) = (names(plain), names(secret));
         for (key, name) in

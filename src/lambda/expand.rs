@@ -166,7 +166,7 @@ impl Parts<'_> {
             ("Configuration".to_owned(), Value::Map(configuration)),
         ]);
         if let Some(smoke) = function.options.get("smoke").and_then(Value::as_map) {
-            let parts = [("event", "Event"), ("expect", "Expect")].into_iter();
+            let parts = [("event", "Event"), ("expect", "Expect"), ("within", "Within")].into_iter();
             let parts = parts.filter_map(|(key, name)| Some((name.to_owned(), smoke.get(key)?.clone())));
             properties.insert("Smoke".to_owned(), Value::Map(parts.collect()));
         }

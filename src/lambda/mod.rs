@@ -47,6 +47,8 @@ pub struct Settings {
     pub purpose: Purpose,
     /// The search path for programs, as the environment gives it.
     pub search_path: Option<std::ffi::OsString>,
+    /// Variables of the environment that a build is not given.
+    pub withheld: Vec<std::ffi::OsString>,
     /// Where cargo keeps what it has downloaded.
     pub cargo_home: Option<PathBuf>,
     /// Flags for the compiler that the environment gives in place of those of cargo's configuration.

@@ -5,6 +5,7 @@
 //! comes from a registry is fixed by `Cargo.lock`. The compiler does not count: an archive stays what it is until the
 //! source changes.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -74,11 +75,30 @@ pub(super) fn over(root: &Path, folders: &[PathBuf]) -> Result<String, BuildErro
     Ok(hex::encode(digest.finalize()))
 }
 
-/// Build folders, and what editors and version control keep for themselves.
+/// All but build folders, and what editors and version control keep for themselves.
 fn wanted(entry: &DirEntry) -> bool {
-    let name = entry.file_name().to_string_lossy();
-    let build = name == "target" && entry.file_type().is_dir();
-    entry.depth() == 0 || !(build || name.starts_with('.'))
+    entry.depth() == 0 || !(is_build(entry.path(), entry.depth()) || is_hidden(entry.file_name()))
+}
+
+/// Whether a folder is one that cargo builds in: beside a package's manifest, or marked as one. A module may be called
+/// `target`, too.
+fn is_build(path: &Path, depth: usize) -> bool {
+    let named = path.file_name().is_some_and(|name| name == "target") && path.is_dir();
+    named && (depth == 1 || path.join("CACHEDIR.TAG").is_file())
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with('.')
+}
+
+/// Whether a file lies in a folder and is taken into its digest.
+fn is_counted(file: &Path, folder: &Path) -> bool {
+    let Ok(below) = file.strip_prefix(folder) else { return false };
+    let mut path = folder.to_owned();
+    below.iter().enumerate().all(|(at, name)| {
+        path.push(name);
+        !is_hidden(name) && !is_build(&path, at + 1)
+    })
 }
 
 /// Takes a file into the digest: its name, its size and its content.
@@ -90,15 +110,15 @@ fn file(path: &Path, name: &str, digest: &mut Sha256, left: &mut u64) -> std::io
     Ok(())
 }
 
-/// What cargo read for a program besides the folders of its packages, each with its digest. cargo writes it down beside
-/// the program; a file that is gone, or that cannot be read, makes no difference that could be seen.
+/// What cargo read for a program besides what the folders of its packages count by, each with its digest. cargo writes it
+/// down beside the program; a file that is gone, or that cannot be read, makes no difference that could be seen.
 pub(super) fn outside(executable: &Path, package: &Package) -> Vec<(PathBuf, String)> {
     let Ok(text) = std::fs::read_to_string(executable.with_extension("d")) else { return Vec::new() };
     // The compiler writes names as the source does: `bye/src/../../words.txt`.
     let elsewhere = dependencies(&text)
         .into_iter()
         .filter_map(|path| path.canonicalize().ok())
-        .filter(|path| !package.folders.iter().any(|folder| path.starts_with(folder)));
+        .filter(|path| !package.folders.iter().any(|folder| is_counted(path, folder)));
     elsewhere.take(OUTSIDE).filter_map(|path| digest_of(&path).map(|digest| (path, digest))).collect()
 }
 
@@ -141,18 +161,23 @@ mod tests {
         let package = root.path().join("a");
         fs::create_dir_all(package.join("src")).unwrap();
         fs::create_dir_all(package.join("target/release")).unwrap();
+        fs::create_dir_all(package.join("src/target")).unwrap();
+        fs::create_dir_all(package.join("nested/target")).unwrap();
         let write = |name: &str, text: &str| fs::write(root.path().join(name), text).unwrap();
         write("Cargo.lock", "1");
         write("a/src/main.rs", "fn main() {}");
         let now = || over(root.path(), std::slice::from_ref(&package)).unwrap();
+        write("a/nested/target/CACHEDIR.TAG", "cargo's");
         let mut seen = vec![now()];
         write("a/target/release/a", "built");
+        write("a/nested/target/b", "built");
         write("a/.editor", "open");
         assert_eq!(now(), seen[0]);
         let changes = [
             ("Cargo.lock", "2"),
             ("a/src/main.rs", "fn main() { }"),
             ("a/src/new.rs", ""),
+            ("a/src/target/mod.rs", ""),
             ("a/data.txt", "x"),
         ];
         for (name, text) in changes {
@@ -163,6 +188,26 @@ mod tests {
         }
         fs::rename(package.join("data.txt"), package.join("other.txt")).unwrap();
         assert!(!seen.contains(&now()));
+    }
+
+    #[test]
+    fn what_a_folder_does_not_count_by_is_outside_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let package = root.path().join("a");
+        for (file, counted) in [
+            ("src/main.rs", true),
+            ("src/target/mod.rs", true),
+            (".prompt.txt", false),
+            ("src/.hidden/prompt.txt", false),
+            ("target/release/build/a/out/made.rs", false),
+            ("../words.txt", false),
+        ] {
+            let path = package.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            let path = path.canonicalize().unwrap();
+            assert_eq!(is_counted(&path, &package.canonicalize().unwrap()), counted, "{file}");
+        }
     }
 
     #[test]

@@ -242,6 +242,7 @@ mod tests {
             store: PathBuf::new(),
             purpose,
             search_path: Some(folder.path().into()),
+            withheld: Vec::new(),
             cargo_home: None,
             flags: super::super::Flags::Build,
             time_limit: super::super::TIME_LIMIT,

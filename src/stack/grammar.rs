@@ -32,7 +32,8 @@ pub(super) static FILE: [Property; 9] = [
     Property::new(
         "stack",
         Shape::Text(STACK_NAME),
-        "The stack's name: part of every default name and of every ownership mark.",
+        "The stack's name: part of every default name and of every ownership mark. With a variable in it, each copy of \
+         the stack is one of its own.",
     )
     .required(),
     Property::new("description", TEXT, "What the stack is for."),
@@ -181,12 +182,17 @@ pub(super) static FUNCTION: [Property; 13] = [
     ),
 ];
 
-static SMOKE: [Property; 2] = [
+static SMOKE: [Property; 3] = [
     Property::new("event", Shape::Document, "What the version is called with.").required(),
     Property::new(
         "expect",
         Shape::Document,
         "What its answer must contain; without it, an answer that is no error.",
+    ),
+    Property::new(
+        "within",
+        Shape::Integer { min: 1, max: 1800 },
+        "For so many seconds a version that fails is called again: where what it needs takes a while to be in force.",
     ),
 ];
 

@@ -20,6 +20,7 @@ const REFERENCE: &str = "#/$defs/reference";
 pub fn json_schema(catalogue: &Catalogue) -> Json {
     let mut root = fixed(&grammar::FILE);
     let sections = [
+        ("stack", shape(&Shape::Text(grammar::STACK_NAME), true)),
         ("variables", named(&grammar::VARIABLE_NAME, "declaration")),
         ("clouds", clouds()),
         ("backend", backend()),

@@ -33,6 +33,7 @@ mod trust;
 mod variables;
 mod yaml;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -130,9 +131,16 @@ struct Parse<'a> {
 impl Parse<'_> {
     /// The stack; what is wrong is in the report.
     fn stack(&self, report: &mut Report) -> Option<Stack> {
-        let name = self.header(report)?;
+        if !matches!(self.root.kind, Kind::Map(_)) {
+            let summary = format!("a stack file is a map, but this is {}", self.root.describe());
+            report.error(&self.root.place, summary, "write `stack: name` and `resources:` into it");
+            return None;
+        }
         let declared = variables::declarations(self.root.get("variables"), "variable", self.patterns, report);
         let values = variables::values(&declared, self.source, report);
+        let outside = Some((&values, self.source.environment.as_slice()));
+        let anonymous = Scope { stack: None, outside, parameters: None, names: None, growth: self.growth };
+        let name = self.header(&anonymous, report);
         let mut loader = Loader::new(self.dialect.catalogue, self.patterns, self.folder);
         let items = loader.items(self.root.get("resources"), None, report);
         let module = Module { items, parameters: Vec::new(), outputs: Vec::new() };
@@ -154,8 +162,7 @@ impl Parse<'_> {
                 .iter()
                 .map(|entry| (entry.name.as_str(), Target::Trust { address: entry.address.clone() })),
         );
-        let outside = Some((&values, self.source.environment.as_slice()));
-        let scope = |names| Scope { stack: &name, outside, parameters: None, names, growth: self.growth };
+        let scope = |names| Scope { stack: Some(&name), names, ..anonymous };
         let (nameless, scope) = (scope(None), scope(Some(&names)));
         let (clouds, placed) =
             clouds::read(self.root.get("clouds"), &self.text.top(), &nameless, self.patterns, report);
@@ -183,18 +190,27 @@ impl Parse<'_> {
         Some(assembly::assemble(stack, drafts, outputs, &check, &sections, report))
     }
 
-    /// The file's own keys; the stack's name.
-    fn header(&self, report: &mut Report) -> Option<String> {
-        if !matches!(self.root.kind, Kind::Map(_)) {
-            let summary = format!("a stack file is a map, but this is {}", self.root.describe());
-            report.error(&self.root.place, summary, "write `stack: name` and `resources:` into it");
-            return None;
+    /// The file's own keys; the stack's name. It may say which copy of the stack this is, by a variable: the name is in
+    /// every mark, so that one copy never takes over what is another's.
+    fn header(&self, scope: &Scope<'_>, report: &mut Report) -> String {
+        let mut root = Cow::Borrowed(self.root);
+        let written = self.root.get("stack");
+        if let Some(node) =
+            written.filter(|node| node.text().is_some_and(|text| !interpolate::is_plain(text)))
+        {
+            let mut name = scope.evaluate(node, report);
+            if matches!(name.kind, Kind::Secret(_)) {
+                let summary = "the stack's name would tell a secret: it stands in plans and on every object";
+                report.error(&node.place, summary, "use a variable that is none");
+                name = scope::poison(&node.place);
+            }
+            root.to_mut().set("stack", name);
         }
         let mut checker = Checker::of_keys(report, self.patterns);
         let header =
-            checker.object(self.root, &grammar::FILE, &Path::default(), "the stack file", &self.text.top());
+            checker.object(&root, &grammar::FILE, &Path::default(), "the stack file", &self.text.top());
         // Without a sound name the rest is checked all the same.
-        Some(header.get("stack").and_then(Value::as_text).unwrap_or("stack").to_owned())
+        header.get("stack").and_then(Value::as_text).unwrap_or("stack").to_owned()
     }
 }
 

@@ -47,6 +47,15 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
+    /// Sets the value of a key that a map has.
+    pub(super) fn set(&mut self, key: &str, value: Node) {
+        if let Kind::Map(entries) = &mut self.kind
+            && let Some(entry) = entries.iter_mut().find(|entry| entry.key == key)
+        {
+            entry.value = value;
+        }
+    }
+
     /// A map's entries; none if it is no map.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.kind {

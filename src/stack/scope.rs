@@ -38,8 +38,8 @@ pub(super) type Names<'a> = BTreeMap<&'a str, Target<'a>>;
 
 /// What may be referred to at some place.
 pub(super) struct Scope<'a> {
-    /// The stack's name.
-    pub(super) stack: &'a str,
+    /// The stack's name; `None` while it is being found out.
+    pub(super) stack: Option<&'a str>,
     /// `${var.…}`, and the environment for `${env.…}`: in the stack file.
     pub(super) outside: Option<(&'a Values, &'a [(String, String)])>,
     /// `${param.…}`: in an included part.
@@ -194,7 +194,13 @@ impl Scope<'_> {
     /// What an expression means; `None` after telling that it means nothing.
     fn expression(&self, words: &[&str], spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         match words {
-            ["stack"] => Some(Node::new(Kind::Text(self.stack.to_owned()), spot.place.clone())),
+            ["stack"] => {
+                let Some(name) = self.stack else {
+                    spot.error(report, "the stack's name cannot contain itself", "write the name out");
+                    return None;
+                };
+                Some(Node::new(Kind::Text(name.to_owned()), spot.place.clone()))
+            }
             ["stack", ..] => {
                 spot.error(report, "`${stack}` is the stack's name and has no parts", "write `${stack}`");
                 None
@@ -249,7 +255,11 @@ impl Scope<'_> {
     fn reference(&self, head: &str, rest: &[&str], spot: &Spot<'_>, report: &mut Report) -> Option<Node> {
         let Some(names) = self.names else {
             let summary = "other resources cannot be referred to here";
-            spot.error(report, summary, "this place knows `${var.…}`, `${env.…}` and `${stack}` only");
+            let known = match self.stack {
+                Some(_) => "`${var.…}`, `${env.…}` and `${stack}`",
+                None => "`${var.…}` and `${env.…}`",
+            };
+            spot.error(report, summary, format!("this place knows {known} only"));
             return None;
         };
         let Some(target) = names.get(head) else {

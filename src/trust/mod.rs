@@ -41,6 +41,7 @@ pub fn expand(edge: &TrustEdge, stack: &Stack, catalogue: &Catalogue) -> Result<
     if account.is_none() {
         wrong.push(no_place(edge, "aws"));
     }
+    check_partition(edge, stack, &mut wrong);
     if stack.clouds.gcp.is_none() {
         wrong.push(no_place(edge, "gcp"));
     }
@@ -254,6 +255,17 @@ fn check_options(edge: &TrustEdge, wrong: &mut Vec<Diagnostic>) {
             None => "a trust has `from`, `to`, and the ids `pool` and `provider`".to_owned(),
         };
         wrong.push(said(edge, format!("trust `{}`: unknown key `{name}`", edge.name)).hint(hint));
+    }
+}
+
+/// Google's AWS providers know the accounts of AWS's public partition: what a role in another one is called, and whose
+/// token service would vouch for it, is something else.
+fn check_partition(edge: &TrustEdge, stack: &Stack, wrong: &mut Vec<Diagnostic>) {
+    let Some(region) = stack.clouds.aws.as_ref().map(|place| place.region.as_str()) else { return };
+    if ["cn-", "us-gov-", "us-iso", "eu-isoe-"].iter().any(|other| region.starts_with(other)) {
+        let summary =
+            format!("trust `{}`: {region} lies in a part of AWS that Google Cloud does not know", edge.name);
+        wrong.push(said(edge, summary).hint("a trust needs a role of the public regions, such as us-east-1"));
     }
 }
 

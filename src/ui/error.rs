@@ -28,7 +28,7 @@ pub fn diagnose(what: &str, error: &CloudError) -> Diagnostic {
 /// What an error means, in a few words.
 pub fn cause(error: &CloudError) -> &'static str {
     // mcm's own judgement: the cloud refused nothing.
-    if error.code == "SmokeTestFailed" {
+    if error.code.starts_with("SmokeTest") {
         return "the smoke test failed";
     }
     match error.kind {

@@ -42,6 +42,28 @@ fn archives_are_built_once_and_named() {
     assert_eq!(ignored, "*\n");
 }
 
+/// A build script that fails where it finds what is no build's business.
+const CURIOUS: &str = r#"fn main() {
+    for name in ["AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "ARM_CLIENT_SECRET", "MCM_VAR_tag"] {
+        assert!(std::env::var_os(name).is_none(), "{name} is known here");
+    }
+    for name in ["OF_THE_BUILD", "AWS_LC_SYS_OF_THE_BUILD"] {
+        assert_eq!(std::env::var(name).as_deref(), Ok("1"), "{name}");
+    }
+}"#;
+
+#[test]
+fn a_build_is_given_no_credentials() {
+    let home = home();
+    std::fs::write(home.path().join("code/hello/build.rs"), CURIOUS).unwrap();
+    let mut build = mcm(home.path());
+    build.args(["functions", "build", "--sandbox", "--function", "hello"]);
+    build.env("OF_THE_BUILD", "1").env("AWS_LC_SYS_OF_THE_BUILD", "1");
+    build.env("AWS_SECRET_ACCESS_KEY", "hush").env("GOOGLE_APPLICATION_CREDENTIALS", "/hush.json");
+    build.env("ARM_CLIENT_SECRET", "hush").env("MCM_VAR_tag", "one");
+    Ran::from(build.output().unwrap()).exits(0);
+}
+
 #[test]
 fn what_is_wrong_is_told() {
     let home = home();

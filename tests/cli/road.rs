@@ -50,6 +50,28 @@ fn from_nothing_to_nothing_and_back() {
 }
 
 #[test]
+fn a_copy_is_a_stack_of_its_own() {
+    let named = SMALL.replacen("stack: small", "stack: small-${var.copy}", 1);
+    let declared = "variables:\n  copy: { type: string }\n";
+    let home = folder(&match named.split_once("variables:\n") {
+        Some((before, after)) => format!("{before}{declared}{after}"),
+        None => format!("{named}{declared}"),
+    });
+    let home = home.path();
+    run(home, &["apply", "--sandbox", "--auto-approve", "--var", "copy=prod"]).exits(0);
+    let other = ["plan", "--sandbox", "--var", "copy=dev"];
+    let refused = run(home, &other).exits(3);
+    assert!(refused.err.contains("what the stack `small-prod` owns, not `small-dev`"), "{}", refused.err);
+    // On another machine: no state at all, and names that both copies would have.
+    fs::remove_dir_all(home.join(".mcm/sandbox/state")).unwrap();
+    let refused = run(home, &other).exits(4);
+    assert!(refused.err.contains("in the stack `small-prod`"), "{}", refused.err);
+    let lost = run(home, &["plan", "--sandbox", "--detailed-exitcode", "--var", "copy=prod"]).exits(2);
+    assert!(lost.all().contains("resources.files and 1 more bear this stack's mark"), "{}", lost.all());
+    assert!(lost.all().contains("`stack: small-prod-${var.copy}`"), "{}", lost.all());
+}
+
+#[test]
 fn outputs_are_read_live_and_hidden_unless_named() {
     let home = folder(SMALL);
     let home = home.path();

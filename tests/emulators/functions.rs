@@ -63,6 +63,7 @@ async fn stack(road: &Road, variables: &[(&str, &str)]) -> Stack {
         store: road.folder.path().join("store"),
         purpose: lambda::Purpose::ThisMachine,
         search_path: std::env::var_os("PATH"),
+        withheld: Vec::new(),
         cargo_home: None,
         flags: lambda::Flags::default(),
         time_limit: Duration::from_mins(5),

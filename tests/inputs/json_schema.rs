@@ -32,7 +32,7 @@ fn json(yaml: &str) -> Json {
 /// Wrong stacks, each with the place that a schema finds.
 const WRONG: &[(&str, &str)] = &[
     ("description: x", ": required"),
-    ("stack: Demo", "/stack: pattern"),
+    ("stack: Demo", "/stack: anyOf"),
     ("stack: demo\nresurces: {}", "/resurces: additionalProperties"),
     ("stack: demo\nvariables: { x: { typ: string } }", "/variables/x/typ: additionalProperties"),
     ("stack: demo\nvariables: { x: { type: text } }", "/variables/x/type: enum"),

@@ -29,6 +29,7 @@ impl Lab {
             store: folder.path().join("store"),
             purpose: Purpose::ThisMachine,
             search_path: std::env::var_os("PATH"),
+            withheld: Vec::new(),
             cargo_home: std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home),
             flags: Flags::default(),
             time_limit: Duration::from_mins(5),

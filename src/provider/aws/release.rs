@@ -45,6 +45,7 @@ use told::Told;
 pub(super) struct Release;
 
 const TEXT: Shape = Shape::Text(TextRule::ANY);
+const SECONDS: Shape = Shape::Integer { min: 1, max: 1800 };
 
 static SCHEMA: Schema = Schema {
     ty: "MCM::Lambda::Release",
@@ -83,6 +84,7 @@ static SCHEMA: Schema = Schema {
 static SMOKE: &[Property] = &[
     Property::new("Event", Shape::Document, "What the version is called with.").required(),
     Property::new("Expect", Shape::Document, "What its answer must contain."),
+    Property::new("Within", SECONDS, "For so many seconds one that fails is called again."),
 ];
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

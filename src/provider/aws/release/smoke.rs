@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tokio::time::{Instant, sleep};
 
 use super::super::super::Answered;
 use super::super::Aws;
@@ -26,6 +27,13 @@ const ALIAS: &str = "the alias was left as it was; mend the function, or what it
 const SHOWN: usize = 600;
 /// So many of the last lines of the log.
 const LINES: usize = 8;
+/// The code of a test that a version has failed.
+const FAILED: &str = "SmokeTestFailed";
+/// The code of a test that had no answer.
+const UNANSWERED: &str = "SmokeTestUnanswered";
+/// The first pause between two calls; each further one is twice as long, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// A test.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,6 +41,8 @@ const LINES: usize = 8;
 pub(super) struct Smoke {
     event: Json,
     expect: Option<Json>,
+    /// For so many seconds a version that fails is called again.
+    within: u64,
 }
 
 /// Calls a function, and takes the end of its log with the answer. Lambda says nothing before the function has answered or
@@ -71,8 +81,26 @@ pub(in super::super) async fn call(
     })
 }
 
-/// Calls a version; an error unless it answers as it must.
+/// Calls a version until it answers as it must; an error when it has not done so in its time. What a new function needs may
+/// be on its way still: in Google Cloud a grant takes minutes.
 pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke) -> Result<(), CloudError> {
+    let (began, within) = (Instant::now(), Duration::from_secs(smoke.within));
+    let mut pause = SHORTEST;
+    loop {
+        let Err(error) = once(aws, function, version, smoke).await else { return Ok(()) };
+        let left = within.saturating_sub(began.elapsed());
+        if error.code != FAILED || left.is_zero() {
+            return Err(error);
+        }
+        let first = error.message.lines().next().unwrap_or_default();
+        aws.tell(&format!("{first}; called again, for {} s at most", left.as_secs()));
+        sleep(pause.min(left)).await;
+        pause = LONGEST.min(2 * pause);
+    }
+}
+
+/// Calls a version; an error unless it answers as it must.
+async fn once(aws: &Aws, function: &str, version: &str, smoke: &Smoke) -> Result<(), CloudError> {
     let Answered { body, error, log } =
         call(aws, function, version, smoke.event.to_string().into_bytes()).await.map_err(unanswered)?;
     let text = String::from_utf8_lossy(&body);
@@ -80,7 +108,7 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
         let mut lines: Vec<&str> = log.lines().rev().take(LINES).collect();
         lines.reverse();
         let said = if lines.is_empty() { String::new() } else { format!("\n{}", lines.join("\n")) };
-        let code = "SmokeTestFailed".to_owned();
+        let code = FAILED.to_owned();
         let message = format!("version {version} of the function {function} {what}{said}");
         CloudError { code, ..refusal(INVOKE, ErrorKind::Invalid, message) }.hinting(ALIAS)
     };
@@ -98,14 +126,13 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
     }
 }
 
-/// A test without an answer has failed. It is not run once more: the function may have done what it does.
+/// A test without an answer has failed. It is not run once more, whatever its time: the function may have done what it does.
 fn unanswered(error: CloudError) -> CloudError {
     if error.kind != ErrorKind::Unknown {
         return error;
     }
     let message = format!("the smoke test had no answer: {}", error.message);
-    CloudError { kind: ErrorKind::Invalid, code: "SmokeTestFailed".to_owned(), message, ..error }
-        .hinting(ALIAS)
+    CloudError { kind: ErrorKind::Invalid, code: UNANSWERED.to_owned(), message, ..error }.hinting(ALIAS)
 }
 
 fn shortened(text: &str) -> String {
@@ -131,6 +158,9 @@ fn difference(expected: &Json, answered: &Json) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use serde_json::json;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
@@ -139,8 +169,8 @@ mod tests {
     use crate::model::{AwsPlace, Secret};
     use crate::provider::AwsAccess;
 
-    /// Answers one request: a function that may take 45 seconds, and takes 40.
-    async fn answer(mut stream: TcpStream) {
+    /// Answers one request: a function that may take 45 seconds. `calls` counts how often it was called.
+    async fn answer(mut stream: TcpStream, takes: Duration, body: &str, calls: &AtomicUsize) {
         let (mut request, mut byte) = (Vec::new(), [0]);
         while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.unwrap() == 1 {
             request.push(byte[0]);
@@ -148,27 +178,56 @@ mod tests {
         if request.starts_with(b"POST") {
             let mut event = [0; 2];
             stream.read_exact(&mut event).await.unwrap();
-            tokio::time::sleep(Duration::from_secs(40)).await;
+            sleep(takes).await;
+            calls.fetch_add(1, Ordering::Relaxed);
         }
-        let body = r#"{"Timeout":45}"#;
+        let body = if request.starts_with(b"POST") { body } else { r#"{"Timeout":45}"# };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_function_is_waited_for_as_long_as_it_may_take() {
+    /// AWS with one function, and how often that was called. It answers what `says` says of the number of calls before.
+    async fn lambda(takes: Duration, says: fn(usize) -> &'static str) -> (Aws, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream));
+                let calls = counted.clone();
+                tokio::spawn(async move {
+                    answer(stream, takes, says(calls.load(Ordering::Relaxed)), &calls).await;
+                });
             }
         });
         let keys = Some(("key".to_owned(), Secret::new("secret")));
         let place = AwsPlace { account: "1".to_owned(), region: "us-east-1".to_owned(), endpoint: None };
-        let aws = Aws::new(place, AwsAccess { endpoint, keys, dial: None });
+        (Aws::new(place, AwsAccess { endpoint, keys, dial: None }), calls)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_function_is_waited_for_as_long_as_it_may_take() {
+        let (aws, _) = lambda(Duration::from_secs(40), |_| "7").await;
         let answered = call(&aws, "f", "1", b"{}".to_vec()).await.unwrap();
-        assert_eq!((answered.error, answered.body.as_slice()), (None, br#"{"Timeout":45}"#.as_slice()));
+        assert_eq!((answered.error, answered.body.as_slice()), (None, b"7".as_slice()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_fails_is_called_again_within_its_time_alone() {
+        let smoke = |within| Smoke { event: json!({}), expect: Some(json!(7)), within };
+        let late = |before| if before < 3 { "503" } else { "7" };
+        let (aws, calls) = lambda(Duration::ZERO, late).await;
+        test(&aws, "f", "1", &smoke(60)).await.unwrap();
+        assert_eq!(calls.load(Ordering::Relaxed), 4);
+
+        for (within, expected) in [(0, 1), (5, 3)] {
+            let (aws, calls) = lambda(Duration::ZERO, |_| "503").await;
+            let began = Instant::now();
+            let failed = test(&aws, "f", "1", &smoke(within)).await.unwrap_err();
+            assert!(failed.code == FAILED && failed.message.contains("differs at `.`"), "{failed:?}");
+            assert_eq!(calls.load(Ordering::Relaxed), expected);
+            assert!(began.elapsed() < Duration::from_secs(within + 1), "{:?}", began.elapsed());
+        }
     }
 
     #[test]
