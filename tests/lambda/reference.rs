@@ -78,8 +78,9 @@ async fn the_reference_stack_lives() {
     let file = stack.join("stack.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     let wrong = text.replace("${vision.keys.key1}", "not-${vision.keys.key1}");
-    assert_ne!(wrong, text);
-    std::fs::write(&file, wrong).unwrap();
+    let hasty = wrong.replace("within: 600", "within: 1");
+    assert!(wrong != text && hasty != wrong);
+    std::fs::write(&file, hasty).unwrap();
     let refused = run(&stack, &["apply", "--auto-approve"]).await.exits(5);
     for told in ["image-recognition-analyze-image failed its smoke test", "Computer Vision refused: 401"] {
         assert!(refused.err.contains(told), "{told}: {}", refused.all());
