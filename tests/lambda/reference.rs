@@ -59,6 +59,12 @@ async fn the_reference_stack_lives() {
         pending.text()
     );
 
+    // Their roles let them write their logs, and make no group for that.
+    let log = run(&stack, &["functions", "logs", "get-analysis"]).await.exits(0).out;
+    assert!(log.contains("a token for Google Cloud was obtained"), "{log}");
+    let log = run(&stack, &["functions", "logs", "uploads", "--json"]).await.exits(0).out;
+    assert!(log.contains("START RequestId"), "{log}");
+
     // A changed page is seen at once: the distribution has let go of the old one.
     std::fs::write(stack.join("site/index.html"), "<!doctype html><title>changed</title>").unwrap();
     let changed = run(&stack, &["apply", "--auto-approve"]).await.exits(0);
@@ -66,6 +72,19 @@ async fn the_reference_stack_lives() {
     assert_eq!(ask("GET", "/", "").await.text(), "<!doctype html><title>changed</title>");
 
     run(&stack, &["destroy", "--auto-approve"]).await.exits(0);
+    assert_eq!(run(&stack, &["state", "list"]).await.exits(0).out, "");
+
+    // With a key that the vision service does not take no visitor meets the functions, and nothing is left of the run.
+    let file = stack.join("stack.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let wrong = text.replace("${vision.keys.key1}", "not-${vision.keys.key1}");
+    let hasty = wrong.replace("within: 600", "within: 1");
+    assert!(wrong != text && hasty != wrong);
+    std::fs::write(&file, hasty).unwrap();
+    let refused = run(&stack, &["apply", "--auto-approve"]).await.exits(5);
+    for told in ["image-recognition-analyze-image failed its smoke test", "Computer Vision refused: 401"] {
+        assert!(refused.err.contains(told), "{told}: {}", refused.all());
+    }
     assert_eq!(run(&stack, &["state", "list"]).await.exits(0).out, "");
     session.close().await;
 }

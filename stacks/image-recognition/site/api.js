@@ -5,6 +5,8 @@ import { Cancelled, Trouble, offline } from "./trouble.js";
 const UPLOAD_PATIENCE_MS = 180_000;
 const ANALYSIS_PATIENCE_MS = 120_000;
 const CALL_PATIENCE_MS = 20_000;
+/** Reasons that are not the picture's fault. */
+const OURS = new Set(["unavailable", "out-of-service"]);
 
 let base;
 
@@ -104,7 +106,10 @@ export const analysis = async (id, waiting, signal) => {
     }
     const { status, body, retryAfter } = answer;
     if (status === 200 && body?.analysis) return body;
-    if (status === 422 && body?.reason) throw new Trouble("This picture cannot be analysed", body.reason.message);
+    if (status === 422 && body?.reason) {
+      const { code, message } = body.reason;
+      throw new Trouble(OURS.has(code) ? "Pictures cannot be analysed just now" : "This picture cannot be analysed", message);
+    }
     if (status === 410) throw new Trouble("This analysis has expired", body?.error?.message ?? "Upload the picture again.");
     if (status === 400) throw new Trouble("There is no such picture", "Upload a picture to see what is in it.");
     const passes = status === 0 || status === 429 || status >= 500 || (status === 404 && body?.status === "pending");

@@ -1,15 +1,19 @@
 //! From the event to the document.
 
+mod probe;
+mod standing;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::s3::{S3Event, S3EventRecord};
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use shared::analysis::{Outcome, Reason, Record, is_older};
+use shared::analysis::{Outcome, Reason, Record};
 use shared::aws::{Aws, Object};
 use shared::call::{CallError, Caller, Patience, causes};
-use shared::firestore::{Collection, DocumentError, Expected, Written};
+use shared::firestore::{Collection, DocumentError, Expected, Stored, Written};
 use shared::google::Tokens;
 use shared::picture::{MAX_BYTES, PictureId};
 use shared::settings::Settings;
@@ -18,13 +22,14 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::inspect::{inspect, too_large};
-use crate::vision::Vision;
+use crate::vision::{Vision, is_shut};
+use standing::{Open, Standing, is_claim_of, judge};
 
-/// So many pictures of one name are looked at. A form can be used more than once while it holds, and the vision service
-/// counts every picture.
-const MOST_LOOKS: u32 = 3;
 /// Kept back from the time that the vision service may take, so that it can be written down that it gave nothing.
 const TO_WRITE: Duration = Duration::from_secs(5);
+/// An invocation has certainly ended so long after the deadline that it keeps: a part of its time is kept back, and clocks
+/// differ.
+const TO_END: Duration = Duration::from_secs(10);
 /// So often a document is read anew when another invocation changed it first.
 const MOST_ROUNDS: u32 = 4;
 
@@ -61,6 +66,9 @@ pub enum AnalyzeError {
     /// Others changed the document each time before we could.
     #[error("the analysis of {0} was changed by others, again and again")]
     Contended(PictureId),
+    /// What the function needs cannot be used.
+    #[error("not ready: {}", .0.join("; "))]
+    Probe(Vec<String>),
 }
 
 impl From<AnalyzeError> for lambda_runtime::Diagnostic {
@@ -71,6 +79,7 @@ impl From<AnalyzeError> for lambda_runtime::Diagnostic {
             AnalyzeError::Vision { .. } => "Vision",
             AnalyzeError::Document { .. } => "Document",
             AnalyzeError::Contended(_) => "Contended",
+            AnalyzeError::Probe(_) => "Probe",
         };
         Self { error_type: kind.to_owned(), error_message: error.to_string() }
     }
@@ -99,12 +108,23 @@ struct Arrival {
     sequencer: String,
 }
 
-/// What the document says about an arrival.
-enum Standing {
-    /// This very object was analysed already, or a newer one; or too many were.
-    Settled,
-    /// It is to be written, if the document is still as it was read; so many were looked at before.
-    Open(Expected, u32),
+/// One invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// Its request id. Lambda's repeats of an event that failed have the same.
+    pub request_id: &'a str,
+    /// Until when it may work.
+    pub deadline: Instant,
+}
+
+/// A picture, as far as it can be judged without the vision service.
+enum Picture {
+    /// It can be looked at.
+    Sound(Bytes),
+    /// It cannot, and why.
+    Faulty(Reason),
+    /// It is gone, or was replaced.
+    Gone,
 }
 
 impl Analyzer {
@@ -129,20 +149,24 @@ impl Analyzer {
         Ok(settings.finish(analyzer)?)
     }
 
-    /// Handles one event, with all pictures that it tells of.
-    pub async fn handle(&self, event: Value, deadline: Instant) -> Result<(), AnalyzeError> {
+    /// Handles one event, with all pictures that it tells of. An event `{"probe": true}` asks instead whether all that
+    /// this takes can be used; the answer is `{"ok": true}`, or an error.
+    pub async fn handle(&self, event: Value, turn: Turn<'_>) -> Result<Value, AnalyzeError> {
         // S3 tries a new notification out with an event that tells of nothing.
         if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
-            return Ok(());
+            return Ok(Value::Null);
+        }
+        if event.get("probe") == Some(&Value::Bool(true)) {
+            return self.probe(turn.deadline).await;
         }
         let event: S3Event =
             serde_json::from_value(event).map_err(|why| AnalyzeError::Event(why.to_string()))?;
         for record in &event.records {
             if let Some(arrival) = self.arrival(record) {
-                self.analyze(&arrival, deadline).await?;
+                self.analyze(&arrival, turn).await?;
             }
         }
-        Ok(())
+        Ok(Value::Null)
     }
 
     /// The picture behind a record; nothing for an object that no visitor can have uploaded.
@@ -170,119 +194,164 @@ impl Analyzer {
         Some(Arrival { id, bucket, key, etag, sequencer })
     }
 
-    async fn analyze(&self, arrival: &Arrival, deadline: Instant) -> Result<(), AnalyzeError> {
-        // Asked before the vision service is, which counts every picture.
-        let Standing::Open(expected, looks) = self.standing(arrival, deadline).await? else { return Ok(()) };
-        match self.outcome(arrival, deadline).await {
-            Ok(Some(outcome)) => self.keep(arrival, outcome, (expected, looks), deadline).await,
-            Ok(None) => Ok(()),
-            Err(error @ AnalyzeError::Vision { .. }) => {
-                // Lambda tries twice more. If that is in vain too, this is what the visitor is told.
-                let outcome = Outcome::Failed { reason: Reason::unavailable() };
-                if let Err(why) = self.keep(arrival, outcome, (expected, looks), deadline).await {
-                    tracing::error!(id = %arrival.id, error = %why, "that it failed could not be written down");
-                }
-                Err(error)
+    async fn analyze(&self, arrival: &Arrival, turn: Turn<'_>) -> Result<(), AnalyzeError> {
+        // Asked before the picture is read: most events that come twice end here.
+        let stored = self.stored(arrival.id, turn).await?;
+        let Standing::Open(open) = judge(stored, arrival, turn, SystemTime::now()) else { return Ok(()) };
+        match self.picture(arrival, turn).await? {
+            Picture::Sound(bytes) => self.look(arrival, &bytes, open, turn).await,
+            Picture::Faulty(reason) => {
+                tracing::info!(id = %arrival.id, code = reason.code, "the picture cannot be analysed");
+                self.keep(arrival, Outcome::Failed { reason }, open, turn).await
             }
-            Err(error) => Err(error),
+            Picture::Gone => {
+                tracing::info!(id = %arrival.id, "the picture is gone, or was replaced");
+                Ok(())
+            }
         }
     }
 
-    /// Writes the document.
+    async fn picture(&self, arrival: &Arrival, turn: Turn<'_>) -> Result<Picture, AnalyzeError> {
+        let id = arrival.id;
+        let place = (arrival.bucket.as_str(), arrival.key.as_str());
+        let etag = Some(arrival.etag.as_str()).filter(|etag| !etag.is_empty());
+        let object = self.aws.object(&self.caller, turn.deadline, place, etag, MAX_BYTES).await;
+        Ok(match object.map_err(|source| AnalyzeError::Picture { id, source })? {
+            Object::Found(bytes) => inspect(&bytes).err().map_or(Picture::Sound(bytes), Picture::Faulty),
+            Object::TooLarge => Picture::Faulty(too_large()),
+            Object::Gone => Picture::Gone,
+        })
+    }
+
+    /// Has the vision service look at a picture, and writes what it says. Nobody else asks it meanwhile: it counts every
+    /// picture, and a form can be used any number of times at once.
+    async fn look(
+        &self,
+        arrival: &Arrival,
+        bytes: &Bytes,
+        open: Open,
+        turn: Turn<'_>,
+    ) -> Result<(), AnalyzeError> {
+        let id = arrival.id;
+        let Some(claimed) = self.claim(arrival, open, turn).await? else { return Ok(()) };
+        let until = turn.deadline.checked_sub(TO_WRITE).unwrap_or(turn.deadline);
+        let (outcome, error) = match self.vision.look(bytes, until).await {
+            Ok(Ok(analysis)) => (Outcome::Done { analysis }, None),
+            Ok(Err(reason)) => {
+                tracing::info!(%id, code = reason.code, "the picture cannot be analysed");
+                (Outcome::Failed { reason }, None)
+            }
+            // Lambda's repeats would meet the same, and each of them is counted.
+            Err(error) if is_shut(&error) => {
+                tracing::error!(%id, error = %error, "the vision service does not let us in: see to its key and its quota");
+                (Outcome::Failed { reason: Reason::out_of_service() }, None)
+            }
+            // Lambda tries twice more. If that is in vain too, this is what the visitor is told.
+            Err(source) => {
+                let outcome = Outcome::Failed { reason: Reason::unavailable() };
+                (outcome, Some(AnalyzeError::Vision { id, source }))
+            }
+        };
+        let kept = self.keep(arrival, outcome, claimed, turn).await;
+        match (error, kept) {
+            (None, kept) => kept,
+            (Some(error), Ok(())) => Err(error),
+            (Some(error), Err(why)) => {
+                tracing::error!(%id, error = %why, "that it failed could not be written down");
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down that this invocation looks at the picture; nothing if another one does, or did.
+    async fn claim(
+        &self,
+        arrival: &Arrival,
+        mut open: Open,
+        turn: Turn<'_>,
+    ) -> Result<Option<Open>, AnalyzeError> {
+        let left = turn.deadline.saturating_duration_since(Instant::now());
+        for _ in 0..MOST_ROUNDS {
+            let lapses_at = moment(SystemTime::now() + left + TO_END).to_string();
+            let outcome = Outcome::Looking { by: turn.request_id.to_owned(), lapses_at };
+            let expected = match self.write(arrival, outcome, &open, turn).await? {
+                Written::Yes(since) => Expected::Since(since),
+                // Either another invocation was faster, or our own claim was written and the answer lost.
+                Written::Conflict => {
+                    let stored = self.stored(arrival.id, turn).await?;
+                    if !is_claim_of(stored.as_ref(), arrival, turn, open.tries) {
+                        match judge(stored, arrival, turn, SystemTime::now()) {
+                            Standing::Settled => return Ok(None),
+                            Standing::Open(now) => open = now,
+                        }
+                        continue;
+                    }
+                    stored.map_or(Expected::Nothing, |stored| Expected::Since(stored.updated_at))
+                }
+            };
+            return Ok(Some(Open { expected, ..open }));
+        }
+        Err(AnalyzeError::Contended(arrival.id))
+    }
+
+    /// Writes how it ended.
     async fn keep(
         &self,
         arrival: &Arrival,
         outcome: Outcome,
-        (mut expected, mut looks): (Expected, u32),
-        deadline: Instant,
+        mut open: Open,
+        turn: Turn<'_>,
     ) -> Result<(), AnalyzeError> {
         let id = arrival.id;
         for _ in 0..MOST_ROUNDS {
-            let record = self.record(arrival, outcome.clone(), looks + 1, SystemTime::now());
-            let fields = serde_json::to_value(record).map_err(|why| AnalyzeError::Event(why.to_string()))?;
-            let written = self.documents.write(&id.to_string(), &fields, &expected, deadline).await;
-            match written.map_err(|source| AnalyzeError::Document { id, source })? {
-                Written::Yes => {
-                    tracing::info!(%id, status = %fields["status"], "the analysis is written");
-                    return Ok(());
-                }
-                // Either another invocation was faster, or our own write was applied and its answer lost.
-                Written::Conflict => match self.standing(arrival, deadline).await? {
-                    Standing::Settled => return Ok(()),
-                    Standing::Open(now, before) => (expected, looks) = (now, before),
-                },
+            if let Written::Yes(_) = self.write(arrival, outcome.clone(), &open, turn).await? {
+                tracing::info!(%id, done = matches!(outcome, Outcome::Done { .. }), "the analysis is written");
+                return Ok(());
             }
+            // Either another invocation was faster, or our own write was applied and its answer lost.
+            let stored = self.stored(id, turn).await?;
+            open = match Open::again(stored.as_ref(), arrival).filter(|_| !outcome.may_pass()) {
+                // Our claim was taken over: what is known now, nobody has to ask for again.
+                Some(again) => again,
+                None => match judge(stored, arrival, turn, SystemTime::now()) {
+                    Standing::Settled => return Ok(()),
+                    Standing::Open(now) => now,
+                },
+            };
         }
         Err(AnalyzeError::Contended(id))
     }
 
-    async fn standing(&self, arrival: &Arrival, deadline: Instant) -> Result<Standing, AnalyzeError> {
-        let id = arrival.id;
-        let stored = self.documents.read(&id.to_string(), deadline).await;
-        let stored = stored.map_err(|source| AnalyzeError::Document { id, source })?;
-        let Some(stored) = stored else { return Ok(Standing::Open(Expected::Nothing, 0)) };
-        let expected = Expected::Since(stored.updated_at);
-        // A document in no form of ours is overwritten: its id is the picture's.
-        let Ok(record) = serde_json::from_value::<Record>(stored.fields) else {
-            return Ok(Standing::Open(expected, 0));
-        };
-        if record.etag == arrival.etag && record.outcome.may_pass() {
-            return Ok(Standing::Open(expected, record.looks.saturating_sub(1)));
-        }
-        if record.etag == arrival.etag {
-            tracing::info!(%id, "the picture was analysed already");
-            return Ok(Standing::Settled);
-        }
-        if is_older(&arrival.sequencer, &record.sequencer) {
-            tracing::info!(%id, "a newer picture of this name was analysed already");
-            return Ok(Standing::Settled);
-        }
-        if record.looks >= MOST_LOOKS {
-            tracing::warn!(%id, looks = record.looks, "too many pictures of this name were analysed already");
-            return Ok(Standing::Settled);
-        }
-        Ok(Standing::Open(expected, record.looks))
+    async fn stored(&self, id: PictureId, turn: Turn<'_>) -> Result<Option<Stored>, AnalyzeError> {
+        let stored = self.documents.read(&id.to_string(), turn.deadline).await;
+        stored.map_err(|source| AnalyzeError::Document { id, source })
     }
 
-    /// What is in the picture, or why that cannot be told; nothing if the picture is gone.
-    async fn outcome(&self, arrival: &Arrival, deadline: Instant) -> Result<Option<Outcome>, AnalyzeError> {
+    async fn write(
+        &self,
+        arrival: &Arrival,
+        outcome: Outcome,
+        open: &Open,
+        turn: Turn<'_>,
+    ) -> Result<Written, AnalyzeError> {
         let id = arrival.id;
-        let place = (arrival.bucket.as_str(), arrival.key.as_str());
-        let etag = Some(arrival.etag.as_str()).filter(|etag| !etag.is_empty());
-        let object = self.aws.object(&self.caller, deadline, place, etag, MAX_BYTES).await;
-        let failed = |reason: Reason| {
-            tracing::info!(%id, code = reason.code, "the picture cannot be analysed");
-            Ok(Some(Outcome::Failed { reason }))
-        };
-        let bytes = match object.map_err(|source| AnalyzeError::Picture { id, source })? {
-            Object::Found(bytes) => bytes,
-            Object::TooLarge => return failed(too_large()),
-            Object::Gone => {
-                tracing::info!(%id, "the picture is gone, or was replaced");
-                return Ok(None);
-            }
-        };
-        if let Err(reason) = inspect(&bytes) {
-            return failed(reason);
-        }
-        let until = deadline.checked_sub(TO_WRITE).unwrap_or(deadline);
-        let seen = self.vision.look(&bytes, until).await;
-        match seen.map_err(|source| AnalyzeError::Vision { id, source })? {
-            Ok(analysis) => Ok(Some(Outcome::Done { analysis })),
-            Err(reason) => failed(reason),
-        }
-    }
-
-    fn record(&self, arrival: &Arrival, outcome: Outcome, looks: u32, now: SystemTime) -> Record {
-        let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        let now = moment(SystemTime::now());
         let kept = SignedDuration::from_hours(24 * i64::from(self.days));
-        Record {
+        let record = Record {
             etag: arrival.etag.clone(),
             sequencer: arrival.sequencer.clone(),
-            looks,
+            looks: open.looks,
+            tries: open.tries,
             analyzed_at: now.to_string(),
             expire_at: now.checked_add(kept).unwrap_or(now).to_string(),
             outcome,
-        }
+        };
+        let fields = serde_json::to_value(record).map_err(|why| AnalyzeError::Event(why.to_string()))?;
+        let written = self.documents.write(&id.to_string(), &fields, &open.expected, turn.deadline).await;
+        written.map_err(|source| AnalyzeError::Document { id, source })
     }
+}
+
+fn moment(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use analyze_image::{AnalyzeError, Analyzer};
+use analyze_image::{AnalyzeError, Analyzer, Turn};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use serde_json::Value;
 use shared::call::Patience;
@@ -26,10 +26,13 @@ async fn main() -> ExitCode {
         let (event, context) = event.into_parts();
         let span = tracing::info_span!("invocation", request_id = context.request_id);
         let work = async move {
-            let until = deadline(context.deadline, SystemTime::now());
-            let outcome: Result<(), AnalyzeError> = analyzer.handle(event, until).await;
-            if let Err(error) = &outcome {
-                tracing::error!(error = %error, "the invocation failed, Lambda tries again");
+            let deadline = deadline(context.deadline, SystemTime::now());
+            let turn = Turn { request_id: &context.request_id, deadline };
+            let outcome: Result<Value, AnalyzeError> = analyzer.handle(event, turn).await;
+            match &outcome {
+                Err(error @ AnalyzeError::Probe(_)) => tracing::error!(error = %error, "the probe failed"),
+                Err(error) => tracing::error!(error = %error, "the invocation failed, Lambda tries again"),
+                Ok(_) => {}
             }
             outcome
         };

@@ -112,6 +112,20 @@ impl Vision {
         if fresh == key { first } else { self.ask(picture, &fresh, deadline).await }
     }
 
+    /// Whether the service is there and takes our key: it is shown bytes that are no picture, which it refuses as such
+    /// (400, `InvalidImageFormat`), and whoever has no key before that. That it has too much to do, or gives no more this
+    /// month, it tells those alone whom it knows.
+    pub async fn probe(&self, deadline: Instant) -> Result<(), CallError> {
+        match self.look(&Bytes::from_static(b"no picture"), deadline).await {
+            Ok(_) | Err(CallError::Busy { status: 429, .. }) => Ok(()),
+            Err(CallError::Refused { status: 403, message, .. }) if message.contains("quota") => {
+                tracing::error!(message, "the vision service's quota is used up");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn key(&self, deadline: Instant) -> Result<Secret, CallError> {
         match &self.key {
             Key::Known(key) => Ok(key.clone()),
@@ -149,6 +163,12 @@ impl Vision {
         };
         self.caller.call(SERVICE, deadline, 1024 * 1024, make, read).await
     }
+}
+
+/// Whether the service does not let us in at all: the key is wrong (401), or the month's quota is used up or the network
+/// closed (403). It stays so until somebody sees to it.
+pub fn is_shut(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { service: SERVICE, status: 401 | 403, .. })
 }
 
 fn seen(answer: Answer, bytes: u64) -> Seen {

@@ -5,7 +5,7 @@
 //! | status | body | meaning |
 //! |---|---|---|
 //! | 200 | `{"id","status":"done","analyzedAt","analysis":{…}}` | what is in it |
-//! | 404 | `{"id","status":"pending"}` | nothing yet, or it is tried again: ask again |
+//! | 404 | `{"id","status":"pending"}` | nothing yet, or somebody is at it, or it is tried again: ask again |
 //! | 410 | `{"error":{…}}` | it was kept as long as pictures are |
 //! | 422 | `{"id","status":"failed","reason":{"code","message"}}` | it cannot be analysed; what to do |
 //! | 400, 405, 503 | `{"error":{"code","message"}}` | the request, or a cloud, is at fault |
@@ -18,8 +18,8 @@ use std::time::SystemTime;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use http::{Method, header};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
-use shared::analysis::{Outcome, Record};
+use serde_json::{Value, json};
+use shared::analysis::{Outcome, Reason, Record};
 use shared::aws::Aws;
 use shared::call::{Caller, Patience, causes};
 use shared::firestore::Collection;
@@ -88,7 +88,7 @@ impl Reader {
                 let message = "This analysis was kept as long as pictures are. Upload the picture again.";
                 Answer::error(410, "expired", message)
             }
-            Ok(record) if is_tried_again(&record, now) => pending(id),
+            Ok(record) if is_under_way(&record, now) => pending(id),
             Ok(record) => found(id, record),
             Err(error) => {
                 tracing::error!(%id, line = error.line(), "the document is none of analyze-image's");
@@ -104,11 +104,16 @@ fn is_over(record: &Record, now: SystemTime) -> bool {
     record.expire_at.parse::<Timestamp>().is_ok_and(|end| end <= now)
 }
 
-/// A picture that the vision service gave nothing for is tried again by Lambda, after a minute and after two more.
-fn is_tried_again(record: &Record, now: SystemTime) -> bool {
+/// A picture that is looked at now; or that the vision service gave nothing for, or whoever looked at it died over, and
+/// that Lambda tries again, after a minute and after two more.
+fn is_under_way(record: &Record, now: SystemTime) -> bool {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
-    let since = record.analyzed_at.parse::<Timestamp>().map(|at| now.duration_since(at));
-    record.outcome.may_pass() && since.is_ok_and(|since| since < RETRIES)
+    let over = match &record.outcome {
+        Outcome::Looking { lapses_at, .. } => lapses_at,
+        Outcome::Failed { .. } if record.outcome.may_pass() => &record.analyzed_at,
+        Outcome::Failed { .. } | Outcome::Done { .. } => return false,
+    };
+    over.parse::<Timestamp>().is_ok_and(|over| now.duration_since(over) < RETRIES)
 }
 
 fn pending(id: PictureId) -> Answer {
@@ -123,7 +128,13 @@ fn found(id: PictureId, record: Record) -> Answer {
             let at = record.analyzed_at;
             (200, json!({ "id": id, "status": "done", "analyzedAt": at, "analysis": analysis }))
         }
-        Outcome::Failed { reason } => (422, json!({ "id": id, "status": "failed", "reason": reason })),
+        Outcome::Failed { reason } => (422, failed(&id, &reason)),
+        // Every try died over it.
+        Outcome::Looking { .. } => (422, failed(&id, &Reason::unavailable())),
     };
     Answer::json(status, &document).with(header::CACHE_CONTROL, "private, max-age=60")
+}
+
+fn failed(id: &str, reason: &Reason) -> Value {
+    json!({ "id": id, "status": "failed", "reason": reason })
 }

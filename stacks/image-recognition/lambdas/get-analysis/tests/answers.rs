@@ -56,6 +56,11 @@ fn done() -> Value {
     }))
 }
 
+fn now_and(seconds: i64) -> String {
+    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap();
+    (now + jiff::SignedDuration::from_secs(seconds)).to_string()
+}
+
 fn failed() -> Value {
     let fields = json!({ "code": { "stringValue": "too-small" }, "message": { "stringValue": "Larger." } });
     document(
@@ -129,10 +134,20 @@ async fn each_state_of_the_document_has_its_status() {
     unavailable["reason"]["mapValue"]["fields"]["code"]["stringValue"] = json!("unavailable");
     let (status, _, body) = api(Some(unavailable.clone())).await.get().await;
     assert_eq!((status, &body["reason"]["code"]), (422, &json!("unavailable")));
-    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap().to_string();
-    unavailable["analyzedAt"]["timestampValue"] = json!(now);
+    unavailable["analyzedAt"]["timestampValue"] = json!(now_and(0));
     let (status, _, body) = api(Some(unavailable)).await.get().await;
     assert_eq!((status, body), (404, json!({ "id": ID, "status": "pending" })));
+
+    // So is what somebody looks at; and what whoever looked at it died over, until Lambda has tried it for the last time.
+    for (lapses_at, status) in [(now_and(30), 404), (now_and(-200), 404), (now_and(-300), 422)] {
+        let (by, lapses_at) = (json!({ "stringValue": "r" }), json!({ "timestampValue": lapses_at }));
+        let claim =
+            document(&json!({ "status": { "stringValue": "looking" }, "by": by, "lapsesAt": lapses_at }));
+        let (answered, _, body) = api(Some(claim)).await.get().await;
+        assert_eq!(answered, status, "{body}");
+        assert_eq!(body["status"], if status == 404 { "pending" } else { "failed" });
+        assert!(status == 404 || body["reason"]["code"] == "unavailable", "{body}");
+    }
 
     let api_without = api(Some(done())).await;
     api_without.stub.world(|world| world.no_database = true);

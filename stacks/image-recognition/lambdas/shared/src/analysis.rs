@@ -71,7 +71,7 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// For programs: `too-large`, `empty`, `no-picture`, `unsupported-format`, `too-small`, `too-wide`, `unreadable`;
-    /// `unavailable` is not the picture's fault.
+    /// `unavailable` and `out-of-service` are not the picture's fault.
     pub code: String,
     /// For the visitor: what is wrong, and what to do.
     pub message: String,
@@ -87,12 +87,29 @@ impl Reason {
                        in a few minutes.";
         Self { code: UNAVAILABLE.to_owned(), message: message.to_owned() }
     }
+
+    /// The vision service does not let us in: our key is wrong, or the month's quota is used up. Another upload helps
+    /// nobody until somebody has seen to it.
+    pub fn out_of_service() -> Self {
+        let message = "Pictures cannot be analysed at present: the service that looks at them takes none from this site, \
+                       whose access to it has ended or is used up for this month. It is not your picture's fault, and \
+                       uploading it again does not help until the site's owner has mended this.";
+        Self { code: "out-of-service".to_owned(), message: message.to_owned() }
+    }
 }
 
-/// How it ended.
+/// How it ended, or who is at it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Outcome {
+    /// An invocation has claimed it, and asks the vision service now: nobody else does.
+    #[serde(rename_all = "camelCase")]
+    Looking {
+        /// The invocation's request id. Lambda's repeats of it have the same.
+        by: String,
+        /// When that invocation has certainly ended, in RFC 3339: from then on the claim is anybody's.
+        lapses_at: String,
+    },
     /// It was seen.
     Done {
         /// What is in it.
@@ -120,14 +137,17 @@ pub struct Record {
     pub etag: String,
     /// S3's sequencer: of two events for one key, the later one bears the greater.
     pub sequencer: String,
-    /// How many pictures of this name were looked at: other ones may be uploaded with the same form.
+    /// How many pictures of this name were claimed to be looked at: other ones may be uploaded with the same form.
     #[serde(default)]
     pub looks: u32,
+    /// How often this one was claimed: Lambda tries again.
+    #[serde(default)]
+    pub tries: u32,
     /// When it was written, in RFC 3339.
     pub analyzed_at: String,
     /// When the document may go, as the object does; in RFC 3339. A TTL policy on this field removes it.
     pub expire_at: String,
-    /// How it ended.
+    /// How it ended, or who is at it.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -159,6 +179,7 @@ mod tests {
             etag: "e".to_owned(),
             sequencer: "1".to_owned(),
             looks: 1,
+            tries: 1,
             analyzed_at: "2026-01-01T00:00:00Z".to_owned(),
             expire_at: "2026-01-31T00:00:00Z".to_owned(),
             outcome: Outcome::Failed { reason },
@@ -167,5 +188,10 @@ mod tests {
         assert_eq!(json["status"], "failed");
         assert_eq!(json["expireAt"], "2026-01-31T00:00:00Z");
         assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
+        let (by, lapses_at) = ("r".to_owned(), "2026-01-01T00:01:00Z".to_owned());
+        let claim = Record { outcome: Outcome::Looking { by, lapses_at }, ..record };
+        let json = serde_json::to_value(&claim).unwrap();
+        assert_eq!((&json["status"], &json["lapsesAt"]), (&"looking".into(), &"2026-01-01T00:01:00Z".into()));
+        assert_eq!(serde_json::from_value::<Record>(json).unwrap(), claim);
     }
 }

@@ -55,10 +55,10 @@ pub enum Expected {
 }
 
 /// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It is there.
-    Yes,
+    /// It is there, since this moment: what the next write can take to be there.
+    Yes(String),
     /// Something else was there than expected: read again.
     Conflict,
 }
@@ -137,7 +137,7 @@ impl Collection {
             request.bearer_auth(token.reveal())
         };
         let read = |reply: &Reply| match reply.status.as_u16() {
-            200 => read_json::<Document>(SERVICE, reply).map(|_| Written::Yes),
+            200 => read_json::<Document>(SERVICE, reply).map(|document| Written::Yes(document.update_time)),
             409 => Ok(Written::Conflict),
             // A document that was expected is gone. Where none was expected, it is the database that is not there.
             404 if database_missing(reply) || *expected == Expected::Nothing => Err(reply.refused(SERVICE)),

@@ -7,12 +7,12 @@
 //! 3. With that, the service account's own access token is asked for.
 //!
 //! The configuration of all this is the file that `GOOGLE_APPLICATION_CREDENTIALS` names, or the same JSON in
-//! `GOOGLE_CREDENTIAL_CONFIGURATION`. It holds no secret.
+//! `GOOGLE_CREDENTIAL_CONFIGURATION`. It holds no secret. It is read at the start, so that a function without a sound one
+//! does not start.
 //!
 //! A token is kept until five minutes before it expires. Any number of callers share one exchange at a time:
 //! those who come meanwhile wait for it, and share its failure too.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -41,21 +41,12 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// The configuration is not there, or is not the one of an AWS role.
-    #[error("the credential configuration for Google Cloud cannot be used: {0}")]
-    Configuration(String),
+    /// The settings have no sound configuration; whoever finishes them is told, and why.
+    #[error("there is no credential configuration for Google Cloud")]
+    Configuration,
     /// A step of the exchange failed.
     #[error("no token for Google Cloud")]
     Exchange(#[source] CallError),
-}
-
-/// Where the configuration is.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// In a file.
-    File(PathBuf),
-    /// Here.
-    Text(String),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -100,24 +91,22 @@ struct Cache {
 pub struct Tokens {
     aws: Aws,
     caller: Caller,
-    source: Source,
-    /// Where Google's services are, when they are not where the configuration says: the sandbox.
-    endpoint: Option<Endpoint>,
+    /// Nothing where the settings are wrong.
+    exchange: Option<Exchange>,
     cache: Mutex<Cache>,
 }
 
 impl Tokens {
-    /// Reads where the configuration is. The configuration itself is read when the first token is needed.
+    /// Reads the configuration: from the file that `GOOGLE_APPLICATION_CREDENTIALS` names, or from
+    /// `GOOGLE_CREDENTIAL_CONFIGURATION`. `GOOGLE_ENDPOINT_URL` says where Google's services are when they are not where
+    /// the configuration says: the sandbox.
     pub fn from_settings(settings: &mut Settings<'_>, aws: Aws, caller: Caller) -> Self {
-        let inline = settings.optional("GOOGLE_CREDENTIAL_CONFIGURATION");
-        let source = match settings.optional("GOOGLE_APPLICATION_CREDENTIALS") {
-            Some(path) => Source::File(path.into()),
-            None => {
-                Source::Text(inline.unwrap_or_else(|| settings.required("GOOGLE_APPLICATION_CREDENTIALS")))
-            }
-        };
         let endpoint = settings.endpoint("GOOGLE_ENDPOINT_URL");
-        Self { aws, caller, source, endpoint, cache: Mutex::default() }
+        let exchange = configuration(settings).and_then(|(name, text)| {
+            let parsed = Exchange::parse(&text, &aws.region, endpoint.as_ref());
+            parsed.map_err(|why| settings.wrong(format!("{name} is no configuration to be used: {why}"))).ok()
+        });
+        Self { aws, caller, exchange, cache: Mutex::default() }
     }
 
     /// A token that is good for some minutes at least, or for as long as the last one was if no new one is to be
@@ -166,22 +155,9 @@ impl Tokens {
     }
 
     async fn exchange(&self, deadline: Instant) -> Result<(Secret, SystemTime), TokenError> {
-        let exchange = self.configuration()?;
-        let federated = self.federated(&exchange, deadline).await.map_err(TokenError::Exchange)?;
-        self.impersonated(&exchange, &federated, deadline).await.map_err(TokenError::Exchange)
-    }
-
-    fn configuration(&self) -> Result<Exchange, TokenError> {
-        let text = match &self.source {
-            Source::Text(text) => text.clone(),
-            Source::File(path) => {
-                let unreadable =
-                    |why| TokenError::Configuration(format!("{} cannot be read: {why}", path.display()));
-                // A few hundred bytes on a local disk, once an hour.
-                std::fs::read_to_string(path).map_err(unreadable)?
-            }
-        };
-        Exchange::parse(&text, &self.aws.region, self.endpoint.as_ref()).map_err(TokenError::Configuration)
+        let exchange = self.exchange.as_ref().ok_or(TokenError::Configuration)?;
+        let federated = self.federated(exchange, deadline).await.map_err(TokenError::Exchange)?;
+        self.impersonated(exchange, &federated, deadline).await.map_err(TokenError::Exchange)
     }
 
     async fn federated(&self, exchange: &Exchange, deadline: Instant) -> Result<Secret, CallError> {
@@ -231,6 +207,24 @@ impl Tokens {
         };
         self.caller.call(service, deadline, 64 * 1024, make, read).await
     }
+}
+
+/// The configuration's text, and the variable that it is from.
+fn configuration(settings: &mut Settings<'_>) -> Option<(&'static str, String)> {
+    const FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+    const TEXT: &str = "GOOGLE_CREDENTIAL_CONFIGURATION";
+    let Some(path) = settings.optional(FILE) else {
+        let text = settings.optional(TEXT);
+        if text.is_none() {
+            settings.wrong(format!("neither {FILE} nor {TEXT} is set"));
+        }
+        return text.map(|text| (TEXT, text));
+    };
+    // A few hundred bytes on a local disk, once.
+    let text = std::fs::read_to_string(&path);
+    text.map_err(|why| settings.wrong(format!("{FILE}: {path} cannot be read: {why}")))
+        .ok()
+        .map(|text| (FILE, text))
 }
 
 const SUBJECT_TOKEN_TYPE: &str = "urn:ietf:params:aws:token-type:aws4_request";

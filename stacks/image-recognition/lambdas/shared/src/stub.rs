@@ -28,6 +28,8 @@ pub use world::{CANARIES, World, seen_by_vision};
 /// How a request goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
+    /// Not at all: the one after it meets a later request.
+    None,
     /// Refused with this status, nothing done; asked to come back after so many seconds.
     Status(u16, Option<u64>),
     /// Done, and still answered with this status.
@@ -207,7 +209,7 @@ impl Stub {
             found.and_then(|at| state.faults.remove(at)).map(|(_, fault)| fault)
         };
         Ok(match fault {
-            None => whole(self.state().world.play(&seen)),
+            None | Some(Fault::None) => whole(self.state().world.play(&seen)),
             Some(Fault::Status(status, retry_after)) => {
                 let headers = retry_after.map(|seconds| ("retry-after", seconds.to_string()));
                 whole(Played { status, headers: headers.into_iter().collect(), body: Bytes::new() })

@@ -82,8 +82,7 @@ async fn a_document_is_written_once_whatever_happens() {
         let written = function.documents.write("x", &fields, &Expected::Nothing, soon()).await.unwrap();
         // Where the first write was applied, the second one finds something there, and says so.
         let applied = matches!(fault, Fault::AppliedThen(_) | Fault::Truncated);
-        let expected = if applied { Written::Conflict } else { Written::Yes };
-        assert_eq!(written, expected, "{fault:?}");
+        assert_eq!(written == Written::Conflict, applied, "{fault:?}: {written:?}");
         let stored = function.documents.read("x", soon()).await.unwrap().unwrap();
         assert_eq!(stored.fields, fields, "{fault:?}");
         let changes = function.stub.world(|world| world.documents["x"].1);
@@ -98,7 +97,9 @@ async fn a_write_that_comes_late_is_told() {
     documents.write("x", &json!({ "a": 1 }), &Expected::Nothing, soon()).await.unwrap();
     let seen = documents.read("x", soon()).await.unwrap().unwrap();
     let since = Expected::Since(seen.updated_at);
-    assert_eq!(documents.write("x", &json!({ "a": 2 }), &since, soon()).await.unwrap(), Written::Yes);
+    let written = documents.write("x", &json!({ "a": 2 }), &since, soon()).await.unwrap();
+    let now = documents.read("x", soon()).await.unwrap().unwrap().updated_at;
+    assert_eq!(written, Written::Yes(now), "what the next write can take to be there");
     assert_eq!(documents.write("x", &json!({ "a": 3 }), &since, soon()).await.unwrap(), Written::Conflict);
     assert_eq!(documents.read("x", soon()).await.unwrap().unwrap().fields, json!({ "a": 2 }));
     assert_eq!(documents.write("y", &json!({}), &since, soon()).await.unwrap(), Written::Conflict);
@@ -265,14 +266,31 @@ async fn the_configuration_may_be_a_file_and_must_be_one_of_an_aws_role() {
     for (place, value) in spoilt {
         let mut bad = good.clone();
         *bad.pointer_mut(place).unwrap() = value;
-        let function = self::function(|variables| {
-            variables.insert("GOOGLE_CREDENTIAL_CONFIGURATION".to_owned(), bad.to_string());
-        })
-        .await;
-        let error = function.tokens.token(soon()).await.unwrap_err();
-        assert!(matches!(error, TokenError::Configuration(_)), "{place}: {error:?}");
-        assert!(function.stub.seen("").is_empty(), "{place}: something was called");
+        let told = refusal(&[("GOOGLE_CREDENTIAL_CONFIGURATION", &bad.to_string())]);
+        assert!(
+            told.contains("GOOGLE_CREDENTIAL_CONFIGURATION is no configuration to be used"),
+            "{place}: {told}"
+        );
     }
+    let absent = folder.path().join("absent.json").display().to_string();
+    let told = refusal(&[("GOOGLE_APPLICATION_CREDENTIALS", &absent)]);
+    assert!(told.contains("absent.json cannot be read"), "{told}");
+    std::fs::write(&path, "{").unwrap();
+    let told = refusal(&[("GOOGLE_APPLICATION_CREDENTIALS", &path.display().to_string())]);
+    assert!(told.contains("GOOGLE_APPLICATION_CREDENTIALS is no configuration to be used"), "{told}");
+    assert!(refusal(&[]).contains("neither GOOGLE_APPLICATION_CREDENTIALS nor"), "{}", refusal(&[]));
+}
+
+/// What a start with these settings is refused for.
+fn refusal(given: &[(&str, &str)]) -> String {
+    let role =
+        [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let all: BTreeMap<&str, &str> = role.iter().chain(given).copied().collect();
+    let variable = |name: &str| all.get(name).map(|value| (*value).to_owned());
+    let mut settings = Settings::new(&variable);
+    let aws = Aws::from_settings(&mut settings);
+    let tokens = Tokens::from_settings(&mut settings, aws, Caller::new(patience()).unwrap());
+    settings.finish(tokens).map(|_| ()).unwrap_err().to_string()
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub struct World {
     pub vision_key: String,
     /// What Computer Vision answers: status and body.
     pub vision: (u16, Value),
+    /// Whether it answers so to everything, also to what is no picture.
+    pub vision_refuses_all: bool,
     /// For how long a token of the service account holds.
     pub lifetime: Duration,
     /// How many tokens were given out. The last one is the one that Firestore takes.
@@ -52,6 +54,7 @@ impl Default for World {
             no_database: false,
             vision_key: VISION_KEY.to_owned(),
             vision: (200, seen_by_vision()),
+            vision_refuses_all: false,
             lifetime: Duration::from_hours(1),
             tokens: 0,
             changes: 0,
@@ -208,6 +211,13 @@ impl World {
         let bytes = seen.headers.get("content-type").is_some_and(|kind| kind == "application/octet-stream");
         if !bytes || seen.body.is_empty() || !seen.path.starts_with("/vision/v3.2/analyze") {
             return answer(415, &json!({ "error": { "code": "BadArgument", "message": "no picture" } }));
+        }
+        // Every picture of the tests is a PNG.
+        if !self.vision_refuses_all && !seen.body.starts_with(b"\x89PNG") {
+            let inner =
+                json!({ "code": "InvalidImageFormat", "message": "Input data is not a valid image." });
+            let error = json!({ "code": "InvalidRequest", "message": inner["message"], "innererror": inner });
+            return answer(400, &json!({ "error": error }));
         }
         answer(self.vision.0, &self.vision.1)
     }

@@ -1,10 +1,14 @@
 //! From an event of S3 to the document, over clouds that are played on this machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod claims;
+mod probe;
+
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use analyze_image::{AnalyzeError, Analyzer};
+use analyze_image::{AnalyzeError, Analyzer, Turn};
 use serde_json::{Value, json};
 use shared::call::Patience;
 use shared::stub::{Bootstrap, CANARIES, Fault, Stub};
@@ -38,6 +42,8 @@ fn event(key: &str, etag: &str, sequencer: &str) -> Value {
 struct Road {
     stub: Stub,
     analyzer: Analyzer,
+    /// Invocations so far: each has a request id of its own.
+    turns: AtomicU32,
 }
 
 impl Road {
@@ -52,7 +58,7 @@ impl Road {
             longest_pause: Duration::from_millis(10),
         };
         let analyzer = Analyzer::from_variables(&|name| variables.get(name).cloned(), patience).unwrap();
-        Self { stub, analyzer }
+        Self { stub, analyzer, turns: AtomicU32::new(0) }
     }
 
     fn store(&self, etag: &str, bytes: Vec<u8>) {
@@ -60,8 +66,14 @@ impl Road {
         self.stub.world(|world| world.objects.insert(format!("pictures/uploads/{ID}"), object));
     }
 
+    async fn invoke(&self, request_id: &str, event: Value) -> Result<Value, AnalyzeError> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        self.analyzer.handle(event, Turn { request_id, deadline }).await
+    }
+
     async fn tell(&self, event: Value) -> Result<(), AnalyzeError> {
-        self.analyzer.handle(event, tokio::time::Instant::now() + Duration::from_secs(10)).await
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        self.invoke(&format!("r{turn}"), event).await.map(|_| ())
     }
 
     async fn arrive(&self, etag: &str, sequencer: &str) -> Result<(), AnalyzeError> {
@@ -123,16 +135,6 @@ async fn an_older_event_does_not_undo_a_newer_one() {
 }
 
 #[tokio::test]
-async fn two_at_once_leave_one_document() {
-    let road = Road::new(|_| {}).await;
-    road.store("e1", png(64, 64));
-    let (first, second) = tokio::join!(road.arrive("e1", "01"), road.arrive("e1", "01"));
-    first.unwrap();
-    second.unwrap();
-    assert_eq!(road.stub.world(|world| world.documents[ID].1), 1, "it was written twice");
-}
-
-#[tokio::test]
 async fn what_is_the_pictures_fault_is_written_down_and_not_retried() {
     let mut large = png(64, 64);
     large.resize(5 * 1024 * 1024, 0);
@@ -174,8 +176,6 @@ async fn what_is_the_pictures_fault_is_written_down_and_not_retried() {
 async fn what_is_our_fault_is_an_error_that_is_told_until_a_later_try_succeeds() {
     for (status, body) in [
         (400, json!({ "error": { "code": "InvalidArgument", "message": "no such feature" } })),
-        (401, json!({ "error": { "code": "401", "message": "the key was rotated" } })),
-        (403, json!({ "error": { "code": "403", "message": "out of call volume quota" } })),
         (404, json!({ "error": { "code": "404", "message": "no such resource" } })),
         (429, json!({ "error": { "code": "429", "message": "too many" } })),
         (200, json!({ "unexpected": true })),
@@ -199,15 +199,23 @@ async fn what_is_our_fault_is_an_error_that_is_told_until_a_later_try_succeeds()
 }
 
 #[tokio::test]
-async fn a_form_that_is_used_again_and_again_does_not_use_up_the_service() {
-    let road = Road::new(|_| {}).await;
-    for number in 1..=9 {
-        let etag = format!("e{number}");
-        road.store(&etag, png(64, 64));
-        road.arrive(&etag, &format!("0{number}")).await.unwrap();
+async fn a_service_that_does_not_let_us_in_is_asked_once() {
+    for (status, message) in [
+        (401, "Access denied due to invalid subscription key or wrong API endpoint."),
+        (403, "Out of call volume quota. Quota will be replenished in 12.03:04:05."),
+    ] {
+        let road = Road::new(|_| {}).await;
+        road.store("e1", png(64, 64));
+        let body = json!({ "error": { "code": status.to_string(), "message": message } });
+        road.stub.world(|world| world.vision = (status, body));
+        for _ in 0..3 {
+            // That is no error of the invocation: Lambda does not try again.
+            road.arrive("e1", "01").await.unwrap();
+        }
+        assert_eq!(road.field("/status/stringValue"), "failed", "{status}");
+        assert_eq!(road.code(), "out-of-service", "{status}");
+        assert_eq!(road.stub.seen("/vision/").len(), 1, "{status}");
     }
-    assert_eq!(road.stub.seen("/vision/").len(), 3);
-    assert_eq!(road.field("/etag/stringValue"), "e3");
 }
 
 #[tokio::test]
@@ -244,24 +252,8 @@ async fn every_passing_fault_of_every_cloud_is_survived() {
             road.stub.fault(part, fault.clone());
             road.arrive("e1", "01").await.unwrap_or_else(|error| panic!("{part} {fault:?}: {error}"));
             assert_eq!(road.field("/status/stringValue"), "done", "{part} {fault:?}");
-            assert_eq!(road.stub.world(|world| world.documents[ID].1), 1, "{part} {fault:?}");
+            assert_eq!(road.stub.world(|world| world.documents[ID].1), 2, "{part} {fault:?}");
         }
-    }
-}
-
-#[tokio::test]
-async fn a_write_whose_answer_is_lost_is_not_repeated() {
-    for fault in [Fault::AppliedThen(500), Fault::Truncated] {
-        let road = Road::new(|_| {}).await;
-        road.store("e1", png(64, 64));
-        // The first call to the documents is the read, which is fine; the write is the second.
-        road.stub.fault("/documents/", Fault::Status(404, None));
-        road.stub.fault("/documents/", fault.clone());
-        road.arrive("e1", "01").await.unwrap();
-        assert_eq!(road.stub.world(|world| world.documents[ID].1), 1, "{fault:?}");
-        let methods: Vec<String> =
-            road.stub.seen("/documents/").into_iter().map(|seen| seen.method).collect();
-        assert_eq!(methods, ["GET", "PATCH", "PATCH", "GET"], "{fault:?}");
     }
 }
 
@@ -318,7 +310,9 @@ async fn a_rotated_key_is_read_anew() {
     // A wrong key that stays wrong is an error, not a loop.
     road.stub.world(|world| world.vision_key = "third".to_owned());
     road.store("e3", png(64, 64));
-    assert!(road.arrive("e3", "03").await.is_err());
+    let before = road.stub.seen("/vision/").len();
+    road.arrive("e3", "03").await.unwrap();
+    assert_eq!((road.code(), road.stub.seen("/vision/").len()), (json!("out-of-service"), before + 1));
 }
 
 #[tokio::test]
@@ -341,11 +335,18 @@ async fn the_bootstrap_works_and_logs_no_secret() {
     road.stub.invoke(event(&format!("uploads/{ID}"), "e1", "01")).await.unwrap();
     assert_eq!(road.field("/status/stringValue"), "done");
     // An error is told to Lambda, which then tries again; and the program lives on.
-    road.stub.world(|world| world.vision_key = "another".to_owned());
+    road.stub.world(|world| world.vision = (404, json!({ "error": { "code": "404", "message": "x" } })));
     road.store("e2", png(64, 64));
     let error = road.stub.invoke(event(&format!("uploads/{ID}"), "e2", "02")).await.unwrap_err();
     assert_eq!(error["errorType"], "Vision");
     assert!(road.stub.invoke(json!({ "Records": 7 })).await.is_err());
+    assert_eq!(road.stub.invoke(json!({ "probe": true })).await.unwrap(), json!({ "ok": true }));
+    road.stub.world(|world| world.vision_key = "another".to_owned());
+    let unready = road.stub.invoke(json!({ "probe": true })).await.unwrap_err();
+    assert_eq!(unready["errorType"], "Probe");
+    // That the key is not taken is no error for Lambda, and one in the log.
+    road.store("e3", png(64, 64));
+    road.stub.invoke(event(&format!("uploads/{ID}"), "e3", "03")).await.unwrap();
     road.stub.invoke(event(&format!("uploads/{ID}"), "e1", "01")).await.unwrap();
 
     let log = bootstrap.end().unwrap();
@@ -354,7 +355,11 @@ async fn the_bootstrap_works_and_logs_no_secret() {
         lines.iter().any(|line| line["message"] == "the analysis is written" && line["id"] == ID),
         "{log}"
     );
-    assert!(lines.iter().any(|line| line["level"] == "ERROR"), "{log}");
+    let shut = |line: &Value| {
+        line["level"] == "ERROR"
+            && line["message"].as_str().is_some_and(|said| said.contains("does not let us in"))
+    };
+    assert!(lines.iter().any(shut), "{log}");
     assert!(log.contains("8476a536-e9f4-11e8-9739-2dfe598c3fcd"), "no request id: {log}");
     for canary in CANARIES {
         assert!(!log.contains(canary), "the log shows {canary}");
