@@ -82,7 +82,8 @@ async fn the_reference_stack_lives() {
     assert!(wrong != text && hasty != wrong);
     std::fs::write(&file, hasty).unwrap();
     let refused = run(&stack, &["apply", "--auto-approve"]).await.exits(5);
-    for told in ["image-recognition-analyze-image failed its smoke test", "Computer Vision refused: 401"] {
+    for told in ["image-recognition-demo-analyze-image failed its smoke test", "Computer Vision refused: 401"]
+    {
         assert!(refused.err.contains(told), "{told}: {}", refused.all());
     }
     assert_eq!(run(&stack, &["state", "list"]).await.exits(0).out, "");
