@@ -204,7 +204,7 @@ impl From<StoreError> for Failure {
             StoreError::OtherStack { .. } => (
                 Exit::Invalid,
                 "one place holds one stack, and each copy of a stack is one: give back the stack's name (or the variable in it), \
-                 or give this one a `backend:` or a folder of its own",
+                 or give this one a folder or, outside of the sandbox, a `backend:` of its own",
             ),
         };
         let mut diagnostic = Diagnostic::error(error.to_string()).hint(hint);

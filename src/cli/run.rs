@@ -119,9 +119,12 @@ impl Job {
         if context.interactive && !self.options.json {
             return Ok(());
         }
+        let plan = if self.command == "destroy" { "mcm plan --destroy" } else { "mcm plan" };
         let diagnostic = Diagnostic::error(format!("{} needs an approval, and there is no one to ask", self.command))
             .detail("this is not a terminal, or --input=false or --json is set; nothing was touched")
-            .hint("save a plan with `mcm plan --out FILE`, and run `mcm apply FILE` once it is approved; or add --auto-approve");
+            .hint(format!(
+                "save a plan with `{plan} --out FILE`, and run `mcm apply FILE` once it is approved; or add --auto-approve"
+            ));
         Err(Failure::refused(diagnostic))
     }
 

@@ -49,7 +49,9 @@ fn whose(facts: &Facts<'_>, address: &Address, schema: &Schema, live: &Live, own
         };
     }
     let Some(owned) = owned else {
-        return Whose::Foreign("this stack did not make it".to_owned());
+        return Whose::Foreign(
+            "it bears no mark of this stack, and the state does not know of it".to_owned(),
+        );
     };
     if owned.standing == Standing::Creating && schema.marked {
         return Whose::Foreign(

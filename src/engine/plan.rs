@@ -323,7 +323,8 @@ fn unrecorded<'f>(
 
 /// That objects are taken over by their marks alone: of a state that was lost, or of another copy of the stack.
 fn taken_over(facts: &Facts<'_>, selection: &Selection, mode: Mode) -> Option<Diagnostic> {
-    let strays = unrecorded(facts, selection).filter(|(_, live)| !is_let_go(facts.state, live));
+    let stands = |live: &Live| !is_let_go(facts.state, live) && !is_deleted(live);
+    let strays = unrecorded(facts, selection).filter(|(_, live)| stands(live));
     let addresses: Vec<&str> = strays.map(|(resource, _)| resource.address.as_str()).collect();
     let (first, more) = addresses.split_first()?;
     let end = match mode {
@@ -340,10 +341,7 @@ fn taken_over(facts: &Facts<'_>, selection: &Selection, mode: Mode) -> Option<Di
     Some(
         Diagnostic::warning(summary)
             .detail("that is right where the state was lost; where a copy of the stack has another one, it loses its objects")
-            .hint(format!(
-                "each copy needs a name of its own, such as `stack: {}-${{var.copy}}`",
-                facts.stack.name
-            )),
+            .hint("each copy needs a name of its own: a variable in `stack:`"),
     )
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path as FilePath, PathBuf};
 
 use crate::model::{
-    Address, Architecture, Diagnostic, Function, Path, Property, Resource, Shape, Stack, Template,
+    Address, Architecture, Diagnostic, Function, Path, Property, Resource, Secret, Shape, Stack, Template,
 };
 
 use super::check::Check;
@@ -97,7 +97,7 @@ impl Entry {
     ) -> Option<Function> {
         let before = report.errors();
         let node = evaluate(&self.node, &grammar::FUNCTION, scope, report);
-        let node = substitution.apply(&node, report);
+        let node = keep_secrets(substitution.apply(&node, report), stack, report);
         let mut checker = Checker::of_keys(report, check.patterns);
         let what = format!("the function `{}`", self.name);
         let options = checker.object(&node, &grammar::FUNCTION, &Path::default(), &what, &self.place);
@@ -149,6 +149,27 @@ fn package(node: &Node, folder: &FilePath, report: &mut Report) -> Option<PathBu
         return None;
     }
     Some(folder.join(path))
+}
+
+/// What stands under `secrets` is secret, wherever it comes from: no plan and no journal shows it. What another resource
+/// tells to everyone is none.
+fn keep_secrets(mut node: Node, stack: &Stack, report: &mut Report) -> Node {
+    let Some(mut secrets) = node.get("secrets").cloned() else { return node };
+    if let Kind::Map(entries) = &mut secrets.kind {
+        for node::Entry { key, value, .. } in entries {
+            match &value.kind {
+                Kind::Text(text) => value.kind = Kind::Secret(Secret::new(text.clone())),
+                Kind::Unknown(template) if !template.parts().is_empty() && !is_secret(value, stack) => {
+                    let summary =
+                        format!("`{key}` stands under `secrets`, and what it refers to is no secret");
+                    report.error(&value.place, summary, "put it under `environment`");
+                }
+                _ => {}
+            }
+        }
+    }
+    node.set("secrets", secrets);
+    node
 }
 
 /// A secret in `environment`, or in a file, would stand in the template, which everyone may read who may look at

@@ -38,7 +38,7 @@ functions:
     role: ${role}
     memory: ${var.memory}
     environment: { EDITION: "${var.edition}", BUCKET: "${files.BucketName}" }
-    secrets: { TOKEN: "${var.token}" }
+    secrets: { TOKEN: "${var.token}", PIN: "in-the-file" }
     files: { note.txt: "for ${role.Arn}" }
     smoke: { event: { ping: 1 }, expect: { edition: "${var.edition}", event: { ping: 1 } } }
     events:

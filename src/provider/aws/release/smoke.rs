@@ -25,6 +25,8 @@ const TIMEOUT_SECONDS: u64 = 3;
 const ALIAS: &str = "the alias was left as it was; mend the function, or what its `smoke` expects";
 /// Of an answer and of a log, so much is shown.
 const SHOWN: usize = 600;
+/// So much on the way, each time that a version is called again.
+const TOLD: usize = 160;
 /// So many of the last lines of the log.
 const LINES: usize = 8;
 /// The code of a test that a version has failed.
@@ -92,8 +94,8 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
         if error.code != FAILED || left.is_zero() {
             return Err(error);
         }
-        let first = error.message.lines().next().unwrap_or_default();
-        aws.tell(&format!("{first}; called again, for {} s at most", left.as_secs()));
+        let first = shortened(error.message.lines().next().unwrap_or_default(), TOLD);
+        aws.tell(&format!("{first} (called again, for {} s at most)", left.as_secs()));
         sleep(pause.min(left)).await;
         pause = LONGEST.min(2 * pause);
     }
@@ -113,15 +115,17 @@ async fn once(aws: &Aws, function: &str, version: &str, smoke: &Smoke) -> Result
         CloudError { code, ..refusal(INVOKE, ErrorKind::Invalid, message) }.hinting(ALIAS)
     };
     if let Some(error) = error {
-        return Err(failed(format!("failed its smoke test ({error}): {}", shortened(&text))));
+        return Err(failed(format!("failed its smoke test ({error}): {}", shortened(&text, SHOWN))));
     }
     let Some(expected) = &smoke.expect else { return Ok(()) };
     let answered = serde_json::from_slice::<Json>(&body).unwrap_or_else(|_| Json::from(text.as_ref()));
-    match difference(expected, &answered) {
+    match difference(expected, Some(&answered)) {
         None => Ok(()),
-        Some(path) => Err(failed(format!(
-            "failed its smoke test: its answer differs at `{path}` from what is expected: {}",
-            shortened(&text)
+        Some(Difference { path, expected, found }) => Err(failed(format!(
+            "failed its smoke test: {} is {}, and not {expected}: {}",
+            if path == "." { "its answer".to_owned() } else { format!("`{path}` of its answer") },
+            found.map_or("absent".to_owned(), |found| shortened(&found.to_string(), TOLD)),
+            shortened(&text, SHOWN)
         ))),
     }
 }
@@ -135,25 +139,36 @@ fn unanswered(error: CloudError) -> CloudError {
     CloudError { kind: ErrorKind::Invalid, code: UNANSWERED.to_owned(), message, ..error }.hinting(ALIAS)
 }
 
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= SHOWN {
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
         return text.to_owned();
     }
-    text.chars().take(SHOWN).chain("...".chars()).collect()
+    text.chars().take(most).chain("...".chars()).collect()
+}
+
+/// Where an answer is not what is expected.
+#[derive(Debug, PartialEq, Eq)]
+struct Difference<'a> {
+    path: String,
+    expected: &'a Json,
+    found: Option<&'a Json>,
 }
 
 /// Where an answer lacks what is expected: maps may hold more, everything else must be equal.
-fn difference(expected: &Json, answered: &Json) -> Option<String> {
-    match (expected, answered) {
-        (Json::Object(expected), Json::Object(answered)) => expected.iter().find_map(|(key, expected)| {
-            let below = difference(expected, answered.get(key).unwrap_or(&Json::Null))?;
-            Some(if below == "." { format!(".{key}") } else { format!(".{key}{below}") })
-        }),
-        (Json::Number(expected), Json::Number(answered)) => {
-            (expected.as_f64() != answered.as_f64()).then(|| ".".to_owned())
+fn difference<'a>(expected: &'a Json, found: Option<&'a Json>) -> Option<Difference<'a>> {
+    let same = match (expected, found) {
+        (Json::Object(expected), Some(Json::Object(found))) => {
+            return expected.iter().find_map(|(key, expected)| {
+                let below = difference(expected, found.get(key))?;
+                let rest = if below.path == "." { "" } else { &below.path };
+                Some(Difference { path: format!(".{key}{rest}"), ..below })
+            });
         }
-        (expected, answered) => (expected != answered).then(|| ".".to_owned()),
-    }
+        (Json::Number(expected), Some(Json::Number(found))) => expected.as_f64() == found.as_f64(),
+        (Json::Null, None) => true,
+        (expected, found) => Some(expected) == found,
+    };
+    (!same).then(|| Difference { path: ".".to_owned(), expected, found })
 }
 
 #[cfg(test)]
@@ -224,7 +239,10 @@ mod tests {
             let (aws, calls) = lambda(Duration::ZERO, |_| "503").await;
             let began = Instant::now();
             let failed = test(&aws, "f", "1", &smoke(within)).await.unwrap_err();
-            assert!(failed.code == FAILED && failed.message.contains("differs at `.`"), "{failed:?}");
+            assert!(
+                failed.code == FAILED && failed.message.contains("its answer is 503, and not 7"),
+                "{failed:?}"
+            );
             assert_eq!(calls.load(Ordering::Relaxed), expected);
             assert!(began.elapsed() < Duration::from_secs(within + 1), "{:?}", began.elapsed());
         }
@@ -241,7 +259,8 @@ mod tests {
             (json!({ "other": 1 }), Some(".other")),
             (json!("x"), Some(".")),
         ] {
-            assert_eq!(difference(&expected, &answered).as_deref(), told, "{expected}");
+            let found = difference(&expected, Some(&answered)).map(|difference| difference.path);
+            assert_eq!(found.as_deref(), told, "{expected}");
         }
     }
 }

@@ -110,6 +110,13 @@ fn check(properties: &Map, _: &Clouds) -> Vec<String> {
     for name in given.into_iter().flat_map(Map::keys).filter(|name| !known(name)) {
         wrong.push(format!("`Parameters` sets {name}, which the template does not declare"));
     }
+    for name in secret_parameters(template) {
+        if matches!(given.and_then(|given| given.get(name)), Some(Value::Text(_))) {
+            wrong.push(format!(
+                "`Parameters` sets {name} in clear, and the template says `NoEcho`: give it by a variable that is `sensitive`"
+            ));
+        }
+    }
     for (name, parameter) in declared.into_iter().flatten() {
         let set = given.is_some_and(|given| given.contains_key(name));
         if !set && parameter.at(&["Default"]).is_none() {
