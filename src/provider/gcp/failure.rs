@@ -103,8 +103,10 @@ fn meaning(
         (401, _) => (ErrorKind::Credentials, Some(LOGIN.to_owned())),
         (403, _) if reason == "SERVICE_DISABLED" => {
             let service = metadata("service").unwrap_or("the service");
-            let hint =
-                format!("declare {service} as a serviceusage.googleapis.com/Service, or enable it by hand");
+            let hint = format!(
+                "declare {service} as a serviceusage.googleapis.com/Service; where what the stack owns needs it to be read, \
+                 switch it on first: `gcloud services enable {service}`"
+            );
             (ErrorKind::Settling { window: ENABLING }, Some(hint))
         }
         (403, _) if reason == "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED" => {
