@@ -340,7 +340,7 @@ fn taken_over(facts: &Facts<'_>, selection: &Selection, mode: Mode) -> Option<Di
         format!("{who} {bears} this stack's mark, unknown to the state at hand: {end} by the mark alone");
     Some(
         Diagnostic::warning(summary)
-            .detail("that is right where the state was lost; where a copy of the stack has another one, it loses its objects")
+            .detail("that is right where the state was lost; where another copy of the stack owns them, it loses them")
             .hint("each copy needs a name of its own: a variable in `stack:`"),
     )
 }

@@ -266,11 +266,7 @@ impl Parts<'_> {
 
     fn arn(&self, function: &Function) -> String {
         let AwsPlace { account, region, .. } = self.place;
-        let partition = match region.as_str() {
-            china if china.starts_with("cn-") => "aws-cn",
-            government if government.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
+        let partition = self.place.partition();
         format!(
             "arn:{partition}:lambda:{region}:{account}:function:{}:{ALIAS}",
             check::name(self.stack, function)

@@ -97,6 +97,21 @@ pub struct AwsPlace {
     pub endpoint: Option<String>,
 }
 
+impl AwsPlace {
+    /// The partition that the stack's region lies in.
+    pub fn partition(&self) -> &'static str {
+        Self::partition_of(&self.region)
+    }
+
+    /// The partition of a region: what its ARNs begin with. Accounts and token services are others in each.
+    pub fn partition_of(region: &str) -> &'static str {
+        let partitions =
+            [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b")];
+        let found = partitions.iter().find(|(prefix, _)| region.starts_with(prefix));
+        found.map_or("aws", |(_, partition)| partition)
+    }
+}
+
 /// The Google Cloud project of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -261,10 +261,12 @@ fn check_options(edge: &TrustEdge, wrong: &mut Vec<Diagnostic>) {
 /// Google's AWS providers know the accounts of AWS's public partition: what a role in another one is called, and whose
 /// token service would vouch for it, is something else.
 fn check_partition(edge: &TrustEdge, stack: &Stack, wrong: &mut Vec<Diagnostic>) {
-    let Some(region) = stack.clouds.aws.as_ref().map(|place| place.region.as_str()) else { return };
-    if ["cn-", "us-gov-", "us-iso", "eu-isoe-"].iter().any(|other| region.starts_with(other)) {
-        let summary =
-            format!("trust `{}`: {region} lies in a part of AWS that Google Cloud does not know", edge.name);
+    let Some(place) = &stack.clouds.aws else { return };
+    if place.partition() != "aws" {
+        let summary = format!(
+            "trust `{}`: {} lies in a part of AWS that Google Cloud does not know",
+            edge.name, place.region
+        );
         wrong.push(said(edge, summary).hint("a trust needs a role of the public regions, such as us-east-1"));
     }
 }

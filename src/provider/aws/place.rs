@@ -1,17 +1,6 @@
-//! Names that follow from the region: partitions, ARNs, host names.
+//! Names that follow from the region: host names.
 
 use crate::model::{AwsPlace, Clouds};
-
-/// The partition of a region.
-pub(super) fn partition(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
-}
 
 /// The domain of a region's services.
 pub(super) fn domain(region: &str) -> &'static str {

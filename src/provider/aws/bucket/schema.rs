@@ -5,7 +5,7 @@ use super::super::{place, tags};
 use super::check::check;
 use super::lifecycle::MINIMUM_SIZE;
 use crate::model::{
-    Attribute, CloudId, Clouds, Deletion, Map, NameRule, Property, Schema, Shape, TextRule, Value,
+    Attribute, AwsPlace, CloudId, Clouds, Deletion, Map, NameRule, Property, Schema, Shape, TextRule, Value,
 };
 
 pub(in super::super) static SCHEMA: Schema = Schema {
@@ -283,7 +283,7 @@ fn predict(properties: &Map, clouds: &Clouds) -> Map {
 pub(super) fn attributes(name: &str, region: &str) -> Map {
     let domain = place::domain(region);
     Map::from([
-        ("Arn".to_owned(), format!("arn:{}:s3:::{name}", place::partition(region)).into()),
+        ("Arn".to_owned(), format!("arn:{}:s3:::{name}", AwsPlace::partition_of(region)).into()),
         ("DomainName".to_owned(), format!("{name}.s3.{domain}").into()),
         ("RegionalDomainName".to_owned(), format!("{name}.s3.{region}.{domain}").into()),
         ("WebsiteURL".to_owned(), place::website(name, region).into()),

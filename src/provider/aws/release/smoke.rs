@@ -25,7 +25,7 @@ const TIMEOUT_SECONDS: u64 = 3;
 const ALIAS: &str = "the alias was left as it was; mend the function, or what its `smoke` expects";
 /// Of an answer and of a log, so much is shown.
 const SHOWN: usize = 600;
-/// So much on the way, each time that a version is called again.
+/// So much of a value that is not what is expected.
 const TOLD: usize = 160;
 /// So many of the last lines of the log.
 const LINES: usize = 8;
@@ -94,8 +94,11 @@ pub(super) async fn test(aws: &Aws, function: &str, version: &str, smoke: &Smoke
         if error.code != FAILED || left.is_zero() {
             return Err(error);
         }
-        let first = shortened(error.message.lines().next().unwrap_or_default(), TOLD);
-        aws.tell(&format!("{first} (called again, for {} s at most)", left.as_secs()));
+        // Not what it answered: that may hold what is not to be shown, and is told with secrets taken out at the end.
+        aws.tell(&format!(
+            "version {version} of {function} does not pass its smoke test yet: called again, for {} s at most",
+            left.as_secs()
+        ));
         sleep(pause.min(left)).await;
         pause = LONGEST.min(2 * pause);
     }

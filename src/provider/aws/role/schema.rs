@@ -92,7 +92,7 @@ fn predict(properties: &Map, clouds: &Clouds) -> Map {
         let name = properties.get("RoleName")?.as_text()?;
         let path = properties.get("Path").map_or(Some("/"), Value::as_text)?;
         let aws = place::aws(clouds)?;
-        Some(format!("arn:{}:iam::{}:role{path}{name}", place::partition(&aws.region), aws.account))
+        Some(format!("arn:{}:iam::{}:role{path}{name}", aws.partition(), aws.account))
     };
     arn().map(|arn| ("Arn".to_owned(), arn.into())).into_iter().collect()
 }

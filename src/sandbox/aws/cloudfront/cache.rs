@@ -175,6 +175,7 @@ mod tests {
         };
         assert_eq!(told(&disabled, "max-age=300"), 0);
     }
+
     #[test]
     fn an_error_is_kept_as_its_code_and_its_origin_say() {
         let disabled = Behaviour {
